@@ -19,15 +19,28 @@ CNN_INLINE vf ISA(half_widen)(__m256i numbers) {
 }
 #endif
 
-/* VLEN numbers as floats. GCC 12 takes the conversion of a wide vector apart where x86 has an instruction for it. */
+/* VLEN numbers as floats. GCC 12 takes the conversion of a vector apart where the CPU has an instruction for it. */
 CNN_INLINE vf ISA(half_load)(const uint16_t *p) {
 #if VLEN == 16
     return ISA(half_widen)(_mm256_loadu_si256((const __m256i *)p));
 #elif VLEN == 8
     return (vf)_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p)), 16);
+#elif CNN_X86
+    return (vf)_mm_unpacklo_epi16(_mm_setzero_si128(), _mm_loadl_epi64((const __m128i *)p));
+#elif defined(__aarch64__)
+    return (vf)vshll_n_u16(vld1_u16(p), 16);
 #else
     ISA(vh_t) h = *(const ISA(vh_unaligned_t) *)p;
     return (vf)(__builtin_convertvector(h, ISA(vu_t)) << 16);
+#endif
+}
+
+/* The same without a vector of places, which is a register: for loops that need all of them. */
+CNN_INLINE vf ISA(half_load_spare)(const uint16_t *p) {
+#if VLEN == 16
+    return (vf)_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p)), 16);
+#else
+    return ISA(half_load)(p);
 #endif
 }
 
@@ -45,6 +58,8 @@ CNN_INLINE ISA(vh_t) ISA(half_of)(vf a) {
     return (ISA(vh_t))_mm512_cvtneps_pbh((__m512)a);
 #elif VLEN == 16
     return (ISA(vh_t))_mm512_cvtepi32_epi16((__m512i)ISA(half_bits)(a));
+#elif defined(__aarch64__)
+    return (ISA(vh_t))vmovn_u32((uint32x4_t)ISA(half_bits)(a));
 #else
     return __builtin_convertvector(ISA(half_bits)(a), ISA(vh_t));
 #endif
@@ -72,6 +87,15 @@ CNN_INLINE void ISA(half_store_part)(uint16_t *p, vf a, int64_t count) {
     ISA(half_store)(lanes, a);
     memcpy(p, lanes, (size_t)count * sizeof *p);
 #endif
+}
+
+/* The same of whole vectors, too, for which count is 0. */
+CNN_INLINE vf ISA(half_load_lanes)(const uint16_t *p, int64_t count) {
+    return count ? ISA(half_load_part)(p, count) : ISA(half_load)(p);
+}
+CNN_INLINE void ISA(half_store_lanes)(uint16_t *p, vf a, int64_t count) {
+    if (count) ISA(half_store_part)(p, a, count);
+    else ISA(half_store)(p, a);
 }
 
 /* Pairs of numbers, one in each lane of 32 bits: a's in the lower halves, b's in the upper ones. */

@@ -24,12 +24,13 @@ struct bf16_family {
 };
 
 /* The table of families, best first: a pass goes to the first one that suits it. */
-#define CNN_BF16_FAMILIES(FAMILY)                                                                                \
-    FAMILY(cnn_bf16_tiles)    /* bf16_tiles.c: where AMX is, most whose channels fill tiles */                   \
-    FAMILY(cnn_bf16_winograd) /* bf16_winograd.c: 3 x 3, stride 1, where the CPU multiplies pairs */             \
-    FAMILY(cnn_bf16_first)    /* bf16_first.c: float32 images of few channels, where the CPU multiplies pairs */ \
-    FAMILY(cnn_bf16_dense)    /* bf16_dense.c: any with even channels a group, where the CPU multiplies pairs */ \
-    FAMILY(cnn_bf16_staged)   /* bf16_staged.c: any, by way of float32 */
+#define CNN_BF16_FAMILIES(FAMILY)                                                                                 \
+    FAMILY(cnn_bf16_tiles)     /* bf16_tiles.c: where AMX is, most whose channels fill tiles */                   \
+    FAMILY(cnn_bf16_winograd)  /* bf16_winograd.c: 3 x 3, stride 1, where the CPU multiplies pairs */             \
+    FAMILY(cnn_bf16_first)     /* bf16_first.c: float32 images of few channels, where the CPU multiplies pairs */ \
+    FAMILY(cnn_bf16_dense)     /* bf16_dense.c: any with even channels a group, where the CPU multiplies pairs */ \
+    FAMILY(cnn_bf16_depthwise) /* bf16_depthwise.c: one input channel and one output channel a group */           \
+    FAMILY(cnn_bf16_staged)    /* bf16_staged.c: any, by way of float32 */
 
 #define CNN_BF16_DECLARED(name) extern const struct bf16_family name;
 CNN_BF16_FAMILIES(CNN_BF16_DECLARED)

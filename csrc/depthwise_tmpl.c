@@ -3,6 +3,11 @@
  * least VLEN channels to all but the `general` kernels. Where the channels are no whole number of vectors the last
  * vector overlaps the one before, and its first lanes are kept. */
 
+#include "stored.h"
+
+#undef LINE
+#define LINE (CNN_LINE / (int)sizeof(stored)) /* numbers of a cache line */
+
 #undef UNROLL
 #define UNROLL CNN_UNROLL(25)
 
@@ -10,33 +15,33 @@ static const int32_t ISA(lane_numbers)[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11
 
 /* ---- what becomes of results before they are stored ---- */
 
-CNN_INLINE vf ISA(finished)(const cnn_finish *f, vf a, int64_t at, int64_t part) {
-    if (f->add) a += vload_lanes(f->add + at, part);
+CNN_INLINE vf ISA(finished)(const cnn_bf16_finish *f, vf a, int64_t at, int64_t part) {
+    if (f->add) a += stored_load_lanes(STORED(f->add) + at, part);
     if (f->activation == CNN_IDENTITY) return a;
     const vf zero = vset(0), top = vset(f->activation == CNN_RELU6 ? 6 : INFINITY);
     if (!f->gate) return vmin(top, vmax(zero, a)); /* NaN stays NaN */
-    vf gate = vload_lanes(f->gate + at, part);
+    vf gate = stored_load_lanes(STORED(f->gate) + at, part);
     return (vf)((vi)a & (gate > zero) & (gate < top));
 }
 
-/* Stores the finished sums[from … to), of channels c and on, at out + at and every `step` floats from there; `part`
+/* Stores the finished sums[from … to), of channels c and on, at out + at and every `step` numbers from there; `part`
  * lanes are real (0: all), and the first `kept` lanes are another vector's. */
-static
-    __attribute__((noinline)) void ISA(finish)(const cnn_finish *f, int64_t from, int64_t to, int64_t step, int64_t c,
-                                               int64_t part, int64_t kept, float *out, int64_t at, const vf sums[8]) {
+static __attribute__((noinline)) void ISA(finish)(const cnn_bf16_finish *f, int64_t from, int64_t to, int64_t step,
+                                                  int64_t c, int64_t part, int64_t kept, stored *out, int64_t at,
+                                                  const vf sums[8]) {
     vi mine = *(const ISA(vi_unaligned_t) *)ISA(lane_numbers) >= (int32_t)kept - (vi){0};
     vf bias = f->bias ? vload_lanes(f->bias + c, part) : vset(0);
     at += from * step;
     for (int64_t q = from; q < to; q++, at += step) {
         vf a = ISA(finished)(f, sums[q] + bias, at, part);
-        if (kept) a = vselect(mine, a, vload(out + at));
-        vstore_lanes(out + at, a, part);
+        if (kept) a = vselect(mine, a, stored_load(out + at));
+        stored_store_lanes(out + at, a, part);
     }
 }
 
 /* The same for whole vectors where there is nothing to add and no gate. */
-CNN_INLINE void ISA(finish_plain)(const int results, const bool some, const cnn_finish *f, int64_t from, int64_t to,
-                                  int64_t step, int64_t c, float *out, vf sums[8]) {
+CNN_INLINE void ISA(finish_plain)(const int results, const bool some, const cnn_bf16_finish *f, int64_t from,
+                                  int64_t to, int64_t step, int64_t c, stored *out, vf sums[8]) {
     if (f->bias) {
         vf bias = vload(f->bias + c);
         UNROLL for (int q = 0; q < results; q++) sums[q] += bias;
@@ -50,12 +55,13 @@ CNN_INLINE void ISA(finish_plain)(const int results, const bool some, const cnn_
             out += 3 * step;
             HOLD_POINTER(out);
         }
-        if (!some || (q >= from && q < to)) vstore(out + q % 3 * step, sums[q]);
+        if (!some || (q >= from && q < to)) stored_store(out + q % 3 * step, sums[q]);
     }
 }
 
-CNN_INLINE void ISA(finish_row)(const int results, const bool some, bool plain, const cnn_finish *f, int64_t from,
-                                int64_t to, int64_t step, int64_t c, int64_t kept, float *out, int64_t at, vf sums[8]) {
+CNN_INLINE void ISA(finish_row)(const int results, const bool some, bool plain, const cnn_bf16_finish *f, int64_t from,
+                                int64_t to, int64_t step, int64_t c, int64_t kept, stored *out, int64_t at,
+                                vf sums[8]) {
     if (plain) {
         ISA(finish_plain)(results, some, f, from, to, step, c, out + at + c, sums);
     } else {
@@ -80,7 +86,7 @@ CNN_INLINE void ISA(finish_row)(const int results, const bool some, bool plain, 
  * places, source pixel m meets result m * stride + t - (kernel - 1). `valid` says which pixels there are: any of them
  * where `some`, otherwise all but a few at both ends. */
 CNN_INLINE void ISA(tap_row)(const int kernel, const int stride, const bool spread, const int results, const bool some,
-                             const int both, uint64_t valid, const float *x, int64_t pixel, const float *weight,
+                             const int both, uint64_t valid, const stored *x, int64_t pixel, const float *weight,
                              vf sums[][8]) {
     const int sources = spread ? (results + kernel - 2) / stride + 1 : (results - 1) * stride + kernel;
     vf taps[2][5];
@@ -94,7 +100,7 @@ CNN_INLINE void ISA(tap_row)(const int kernel, const int stride, const bool spre
             HOLD_POINTER(x);
         }
         if ((!some && m >= kernel / 2 && m < sources - kernel / 2) || valid >> m & 1) {
-            vf value = vload(x + m % 3 * pixel);
+            vf value = stored_load(x + m % 3 * pixel);
             vhold(value);
             UNROLL for (int t = 0; t < kernel; t++) {
                 const int q = spread ? m * stride + t - (kernel - 1) : (m - t) / stride;
@@ -107,9 +113,10 @@ CNN_INLINE void ISA(tap_row)(const int kernel, const int stride, const bool spre
 
 /* The rows of the source, and of taps, that a row of results meets, or where `second` two of them. */
 struct ISA(meeting) {
-    const float *x, *weight; /* of the first one, at source column 0 and tap 0 */
-    int64_t first, end;      /* x's row of taps of the first result; where they end, or end for the second one */
-    int64_t next_taps;       /* floats from a row of taps to that of the next row of the source */
+    const stored *x;     /* of the first one, at source column 0 … */
+    const float *weight; /* … and tap 0 */
+    int64_t first, end;  /* x's row of taps of the first result; where they end, or end for the second one */
+    int64_t next_taps;   /* floats from a row of taps to that of the next row of the source */
     bool second;
 };
 
@@ -131,14 +138,14 @@ CNN_INLINE struct ISA(meeting) ISA(meet)(const int kernel, const int stride, con
         m.next_taps = kernel * BLOCK;
         y += m.first;
     }
-    m.x = w->source + (image * w->height + y) * w->width * w->pixel;
+    m.x = STORED(w->source) + (image * w->height + y) * w->width * w->pixel;
     return m;
 }
 
 /* Asks for this vector's share of what the rows below will read and write, in the order of memory: CPUs guess where a
  * walk through memory goes on, but not where one by pixels does. */
 CNN_INLINE void ISA(ask)(const int sources, const int results, int64_t rows_read, int64_t rows_written,
-                         const struct depthwise_walk *w, int64_t share, const float *ahead, const float *below) {
+                         const struct depthwise_walk *w, int64_t share, const stored *ahead, const stored *below) {
     ahead += share * sources, below += share * results;
     for (int64_t row = 0; row < rows_read; row++, ahead += w->width * w->pixel)
         UNROLL for (int i = 0; i < sources * VLEN; i += LINE) __builtin_prefetch(ahead + i, 0, 2);
@@ -148,7 +155,7 @@ CNN_INLINE void ISA(ask)(const int sources, const int results, int64_t rows_read
 
 /* Results [from, to) of a row from `at` on, or of two rows; the first one's first source pixel is column `left`. */
 CNN_INLINE void ISA(tile)(const int kernel, const int stride, const bool spread, const int results, const bool some,
-                          const struct depthwise_walk *w, const cnn_finish *f, const struct ISA(meeting) *meeting,
+                          const struct depthwise_walk *w, const cnn_bf16_finish *f, const struct ISA(meeting) *meeting,
                           int64_t first, int64_t last, int64_t left, uint64_t valid, int64_t from, int64_t to,
                           int64_t at) {
     const bool plain = !f->add && (!f->gate || f->activation == CNN_IDENTITY);
@@ -157,11 +164,12 @@ CNN_INLINE void ISA(tile)(const int kernel, const int stride, const bool spread,
     const int64_t end = meeting->end;
     const bool second = PAIR && stride == 1 && meeting->second;
     const int64_t one = second ? CNN_MIN(1, end) : end, two = CNN_MIN(taps_h, end);
-    const float *source = meeting->x + left * pixel, *ahead = source + (end - begin) * line;
-    float *out = w->out, *below = out + at + (row_below << second);
+    const stored *source = meeting->x + left * pixel, *ahead = source + (end - begin) * line;
+    stored *out = w->out, *below = out + at + (row_below << second);
     for (int64_t v = first; v < last; v += VLEN) {
         int64_t c = CNN_MIN(v, pixel - VLEN);
-        const float *x = source + c, *weight = meeting->weight + v / BLOCK * block + c;
+        const stored *x = source + c;
+        const float *weight = meeting->weight + v / BLOCK * block + c;
         weight -= CNN_MAX(0, CNN_MIN(v / BLOCK * BLOCK, pixel - BLOCK));
         vf sums[2][8];
         UNROLL for (int b = 0; b < 2; b++) UNROLL for (int q = 0; q < results; q++) sums[b][q] = vset(0);
@@ -187,7 +195,7 @@ CNN_INLINE void ISA(rows)(const int kernel, const int stride, const bool spread,
                           const struct depthwise_walk *w, int64_t first, int64_t last, int64_t image, int64_t row,
                           int64_t count) {
     const int reach = spread ? (results + kernel - 2) / stride + 1 : (results - 1) * stride + kernel, edge = kernel / 2;
-    const cnn_finish f = *w->finish;
+    const cnn_bf16_finish f = *w->finish;
     const int64_t columns = w->columns;
     for (const int64_t end = row + count; row < end;) {
         const bool second = PAIR && stride == 1 && row + 1 < end;
@@ -229,9 +237,9 @@ ROWS(rows_5_spread, 5, 2, true, 8)
 
 /* `results` neighbours of a row, under taps [from, to) of each of `taps_h` rows; x is the first of those pixels under
  * tap (0, 0), weight that tap's. All channels. */
-CNN_INLINE void ISA(general_tile)(const int results, const struct conv_view *v, int64_t part, const float *x,
-                                  const float *weight, int64_t taps_h, int64_t from, int64_t to, const cnn_finish *f,
-                                  float *out, int64_t at) {
+CNN_INLINE void ISA(general_tile)(const int results, const struct conv_view *v, int64_t part, const stored *x,
+                                  const float *weight, int64_t taps_h, int64_t from, int64_t to,
+                                  const cnn_bf16_finish *f, stored *out, int64_t at) {
     const int64_t tap_step = v->step_w * v->pixel, row_step = v->step_h * v->w * v->pixel;
     const int64_t next = v->stride_w * v->pixel, next_out = v->out_step * v->pixel;
     for (int64_t first = 0; first < v->pixel; first += VLEN) {
@@ -241,8 +249,8 @@ CNN_INLINE void ISA(general_tile)(const int results, const struct conv_view *v, 
         for (int64_t s = 0; s < taps_h; s++) {
             for (int64_t t = from; t < to; t++) {
                 vf w = vload_lanes(weight + (s * v->tap_row + t * v->tap_step) * v->pixel + c, part);
-                const float *source = x + s * row_step + t * tap_step + c;
-                UNROLL for (int r = 0; r < results; r++) acc[r] += w * vload_lanes(source + r * next, part);
+                const stored *source = x + s * row_step + t * tap_step + c;
+                UNROLL for (int r = 0; r < results; r++) acc[r] += w * stored_load_lanes(source + r * next, part);
             }
         }
         ISA(finish)(f, 0, results, next_out, c, part, first - c, out, at + c, acc);
@@ -255,16 +263,16 @@ CNN_INLINE void ISA(taps_inside)(int64_t start, int64_t step, int64_t taps, int6
     *to = start >= size ? *from : CNN_MAX(*from, CNN_MIN(taps, (size - 1 - start) / step + 1));
 }
 
-CNN_INLINE void ISA(general_row)(const struct conv_view *v, int64_t part, const float *source, const float *weight,
-                                 const cnn_finish *f, float *out, int64_t image, int64_t i) {
+CNN_INLINE void ISA(general_row)(const struct conv_view *v, int64_t part, const stored *source, const float *weight,
+                                 const cnn_bf16_finish *f, stored *out, int64_t image, int64_t i) {
     int64_t top = v->start_h + i * v->stride_h, first, last;
     ISA(taps_inside)(top, v->step_h, v->taps_h, v->h, &first, &last);
-    const float *row = source + (image * v->h + top + first * v->step_h) * v->w * v->pixel;
+    const stored *row = source + (image * v->h + top + first * v->step_h) * v->w * v->pixel;
     weight += (v->tap_first + first * v->tap_row) * v->pixel;
     for (int64_t j = 0; j < v->columns;) {
         int64_t left = v->start_w + j * v->stride_w, right = left + (v->taps_w - 1) * v->step_w, from, to;
         int64_t inside = left < 0 || right >= v->w ? 0 : (v->w - 1 - right) / v->stride_w + 1;
-        const float *x = row + left * v->pixel;
+        const stored *x = row + left * v->pixel;
         int64_t at = cnn_view_offset(v, image, i, j);
         if (CNN_MIN(v->columns - j, inside) >= 8 && !part) {
             ISA(general_tile)(8, v, 0, x, weight, last - first, 0, v->taps_w, f, out, at);
@@ -277,8 +285,8 @@ CNN_INLINE void ISA(general_row)(const struct conv_view *v, int64_t part, const 
     }
 }
 
-static void ISA(general_rows)(const struct conv_view *v, const float *source, const float *weight, const cnn_finish *f,
-                              float *out, int64_t row, int64_t count) {
+static void ISA(general_rows)(const struct conv_view *v, const void *source, const float *weight,
+                              const cnn_bf16_finish *f, void *out, int64_t row, int64_t count) {
     int64_t part = v->pixel < VLEN ? v->pixel : 0;
     for (int64_t r = row; r < row + count; r++) {
         if (part) ISA(general_row)(v, part, source, weight, f, out, r / v->rows, r % v->rows);

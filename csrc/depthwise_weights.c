@@ -1,42 +1,21 @@
 /* Depthwise convolutions: backward-weights. A vector of channels' taps are summed in registers over rows of dy; ranges
  * of rows have partial sums of their own, which are added up in order. Called through depthwise.c. */
-#include "depthwise.h"
-
-#define WEIGHTS_COLUMNS 4 /* results that are taken at a time */
-#define ASK_COLUMNS 16    /* results between two requests for what comes next; whole WEIGHTS_COLUMNS */
-
-/* What will be read after some rows of dy: so many floats of x and dy are to be asked for with every ASK_COLUMNS, not
- * more at once than a core can wait for beside its work. */
-struct depthwise_ahead {
-    const float *x, *dy;
-    int64_t x_share, dy_share;
-};
-
-/* Adds what `count` rows of dy, from `row` on, say of one vector of channels to `sums`, [taps][lanes]. */
-typedef void (*depthwise_weights_kernel)(const struct conv_view *v, const float *x, const float *dy, int64_t row,
-                                         int64_t count, float *sums, const struct depthwise_ahead *ahead);
-
-static const struct depthwise_ahead depthwise_nothing_ahead;
-
-struct depthwise_weights_kernels {
-    int64_t lanes;                          /* of a vector */
-    depthwise_weights_kernel weights[2][2]; /* 3 or 5 wide; stride 1 or 2 */
-    /* The same for the sum of dy: [lanes], of which `part` are real (0: all). */
-    void (*bias)(const struct conv_view *v, int64_t part, const float *dy, int64_t row, int64_t count, float *sums);
-    depthwise_weights_kernel general_weights; /* any convolution */
-};
+#include "depthwise_weights.h"
 
 #define CNN_TEMPLATE "depthwise_weights_tmpl.c"
 #include "foreach_isa.h"
 
 static const struct depthwise_weights_kernels *const tables[] = CNN_TABLES(depthwise_weights_kernels);
 
-#define CHUNKS 16          /* where there is work for so many */
-#define RANGE_PIXELS 32    /* results that are worth partial sums of their own */
-#define SWEEP_FLOATS 32768 /* x that stays in L2, with what follows it, while rows of dy are gone over */
+#define CHUNKS 16       /* where there is work for so many */
+#define RANGE_PIXELS 32 /* results that are worth partial sums of their own */
+/* Numbers of x that stay in L2, with what follows, while rows of dy are gone over: as many of bfloat16, because the sum
+ * of dy is rounded from sweep to sweep, and is to be the same. */
+#define SWEEP_NUMBERS 32768
 
 /* The widest vectors that the channels fill. */
-static const struct depthwise_weights_kernels *kernels_for(int64_t channels) {
+static const struct depthwise_weights_kernels *kernels_for(int64_t channels, int storage) {
+    if (storage == CNN_BFLOAT16) return cnn_bf16_depthwise_weights(channels);
     int index = cnn_table_index();
     while (index > 0 && tables[index]->lanes > channels) index--;
     return tables[index];
@@ -46,7 +25,8 @@ struct weights_work {
     const struct conv_view *view;
     const struct depthwise_weights_kernels *kernels;
     depthwise_weights_kernel kernel;
-    const float *x, *dy;
+    int storage; /* of x and dy */
+    const void *x, *dy;
     float *partial, *dweight, *dbias;
     int64_t lanes, vectors, size; /* size: floats of a vector's sums */
     int64_t rows, count, ranges;  /* rows of dy, of a range; ranges */
@@ -67,8 +47,10 @@ static void ask_for(const struct weights_work *w, int64_t row, int64_t vector, i
     int64_t blocks = cnn_ceil_div(v->columns, ASK_COLUMNS), shares = w->vectors * blocks;
     ahead->dy_share = cnn_ceil_div(v->columns * v->pixel, shares);
     ahead->x_share = cnn_ceil_div(v->stride_h * v->w * v->pixel, shares);
-    ahead->dy = w->dy + row * v->columns * v->pixel + vector * count * blocks * ahead->dy_share;
-    ahead->x = w->x + (row / v->rows * v->h + y) * v->w * v->pixel + vector * count * blocks * ahead->x_share;
+    int64_t x = (row / v->rows * v->h + y) * v->w * v->pixel + vector * count * blocks * ahead->x_share;
+    int64_t dy = row * v->columns * v->pixel + vector * count * blocks * ahead->dy_share;
+    ahead->x = cnn_bf16_at(w->x, w->storage, x);
+    ahead->dy = cnn_bf16_at(w->dy, w->storage, dy);
 }
 
 static cnn_status weights_chunk(void *context, int64_t chunk) {
@@ -78,17 +60,18 @@ static cnn_status weights_chunk(void *context, int64_t chunk) {
     int64_t range = chunk / w->groups, begin = range * w->count, end = CNN_MIN(begin + w->count, w->rows);
     float *partial = w->partial + range * w->vectors * w->size;
     memset(partial + first * w->size, 0, (size_t)((last - first) * w->size) * sizeof *partial);
-    int64_t sweep = CNN_MAX(1, SWEEP_FLOATS / (v->w * (last - first) * w->lanes) / v->stride_h);
+    int64_t sweep = CNN_MAX(1, SWEEP_NUMBERS / (v->w * (last - first) * w->lanes) / v->stride_h);
     int64_t part = v->pixel < w->lanes ? v->pixel : 0;
     for (int64_t row = begin; row < end; row += sweep) {
         int64_t count = CNN_MIN(sweep, end - row), next = row + count;
         struct depthwise_ahead ahead = depthwise_nothing_ahead;
         for (int64_t vector = first; vector < last; vector++) {
             int64_t c = vector_start(w, vector);
+            const void *x = cnn_bf16_at(w->x, w->storage, c), *dy = cnn_bf16_at(w->dy, w->storage, c);
             float *sums = partial + vector * w->size;
             if (w->ahead && next < end) ask_for(w, next, vector, count, &ahead);
-            w->kernel(v, w->x + c, w->dy + c, row, count, sums, &ahead);
-            if (w->dbias) w->kernels->bias(v, part, w->dy + c, row, count, sums + w->size - w->lanes);
+            w->kernel(v, x, dy, row, count, sums, &ahead);
+            if (w->dbias) w->kernels->bias(v, part, dy, row, count, sums + w->size - w->lanes);
         }
     }
     return CNN_OK;
@@ -119,12 +102,13 @@ static int64_t weights_ranges(const cnn_conv2d *p) {
     return CNN_MAX(1, CNN_MIN(CNN_MIN(CHUNKS, p->n * p->oh), pixels / RANGE_PIXELS));
 }
 
-cnn_status cnn_depthwise_backward_weights(const cnn_conv2d *p, const float *x, const float *dy, float *dweight,
-                                          float *dbias, float *workspace) {
+cnn_status cnn_depthwise_weights(const cnn_conv2d *p, int storage, const void *x, const void *dy, float *dweight,
+                                 float *dbias, float *workspace) {
     struct conv_view view = cnn_conv_forward_view(p);
-    const struct depthwise_weights_kernels *kernels = kernels_for(p->c);
+    const struct depthwise_weights_kernels *kernels = kernels_for(p->c, storage);
     struct weights_work work = {.view = &view,
                                 .kernels = kernels,
+                                .storage = storage,
                                 .x = x,
                                 .dy = dy,
                                 .partial = workspace,
@@ -139,7 +123,7 @@ cnn_status cnn_depthwise_backward_weights(const cnn_conv2d *p, const float *x, c
     work.ranges = cnn_ceil_div(work.rows, work.count);
     work.group = CNN_MAX(1, work.vectors / cnn_ceil_div(CHUNKS, work.ranges));
     work.groups = cnn_ceil_div(work.vectors, work.group);
-    work.ahead = work.groups == 1 && cnn_depthwise_large(p);
+    work.ahead = work.groups == 1 && cnn_depthwise_large(p, storage);
     cnn_status status = cnn_parallel(weights_chunk, &work, work.ranges * work.groups);
     if (status != CNN_OK) return status;
     return cnn_parallel(sum_chunk, &work, work.groups);

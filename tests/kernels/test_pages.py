@@ -12,8 +12,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 # Kernels that take no arrays, or are taken by functions of Python alone.
 OUTSIDE = {"cnn_peak"}
-QUICK = ("augment", "bf16_dense", "bf16_elementwise", "bf16_first", "bf16_norm", "bf16_pool", "bf16_tiles",
-         "bf16_winograd", "conv", "conv_first", "conv_pooled", "depthwise", "image", "int8", "int8_conv",
+QUICK = ("augment", "bf16_dense", "bf16_depthwise", "bf16_elementwise", "bf16_first", "bf16_norm", "bf16_pool",
+         "bf16_tiles", "bf16_winograd", "conv", "conv_first", "conv_pooled", "depthwise", "image", "int8", "int8_conv",
          "int8_depthwise", "int8_pool", "loss", "optim", "pointwise", "pool", "winograd")
 SLOW = ("norm", "elementwise")  # where some kernels have no quick test
 # What a kernel sees of 40 floats, read by somebody who is wrong by so many bytes about where they are.
