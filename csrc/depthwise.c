@@ -1,8 +1,7 @@
 /* Depthwise convolutions, one input and one output channel a group: forward and backward-data. There is no sum over
  * channels, so vectors run over them, and what costs is to load: the kernels that networks use load each pixel once a
  * row of taps, or once for two. As in conv_dense.c the two passes are one walk in two directions, and chunks are cut by
- * shape alone. depthwise_weights.c is backward-weights. bf16_depthwise.c
- * calls both for maps of bfloat16. */
+ * shape alone. depthwise_weights.c is backward-weights. bf16_depthwise.c calls both for maps of bfloat16. */
 #include "depthwise.h"
 
 static const struct depthwise_kernels *const tables[] = CNN_TABLES(cnn_depthwise_kernels);

@@ -2,6 +2,7 @@
 gradients.py ask for tensors and say from which step to which each is needed; ``lay_out`` gives all of them their place.
 """
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,8 +26,12 @@ class Tensor:
     array: Array = field(default_factory=lambda: np.empty(0))
 
     @property
+    def numbers(self) -> int:
+        return math.prod(self.shape)
+
+    @property
     def bytes(self) -> int:
-        size: int = int(np.prod(self.shape, dtype=object)) * np.dtype(self.dtype).itemsize
+        size: int = self.numbers * np.dtype(self.dtype).itemsize
         return (size + _LINE - 1) // _LINE * _LINE
 
     def use(self, step: int) -> "Tensor":

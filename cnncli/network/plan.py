@@ -35,8 +35,8 @@ from .packing import Packed, Packing
 from .storage import Stages, dtypes_of
 
 # What backward reads once more is made again rather than kept, where that is cheap and this much is won: this many
-# bytes, and this part of all that is kept. It costs one more walk through memory.
-_REMADE_BYTES, _REMADE_PART = 10 * 2**20, 1 / 24
+# numbers, and this part of all that are kept. It costs one more walk through memory.
+_REMADE_NUMBERS, _REMADE_PART = 5 * 2**19, 1 / 24
 _KEPT = 6  # the training batch and its last smaller one; two sizes each of an evaluation and of its last part
 
 
@@ -158,10 +158,10 @@ class Plan:
     def _lay_out_remade(self, values: dict[str, Tensor], later: dict[str, list[int]], keep: frozenset[str]) -> None:
         """Keep the values that backward reads, or find memory where they are made again just before."""
         self._remade: dict[str, Tensor] = {}
-        least = max(_REMADE_BYTES, _REMADE_PART * sum(values[name].bytes for name in later))
+        least = max(_REMADE_NUMBERS, _REMADE_PART * sum(values[name].numbers for name in later))
         makers = {unit.output: unit for unit in self._units}
         for name, steps in later.items():
-            if values[name].bytes >= least and name in makers and self._remakes(makers[name]) and name not in keep:
+            if values[name].numbers >= least and name in makers and self._remakes(makers[name]) and name not in keep:
                 dtype = values[name].dtype
                 self._remade[name] = self._arena.new(values[name].shape, dtype, min(steps), max(steps))
             else:

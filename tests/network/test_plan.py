@@ -97,7 +97,7 @@ GRAPHS = {"sums": SUMS, "branches": BRANCHES, "unlearnt start": UNLEARNT_START, 
 
 def make_everything_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let plans keep no value that they can make again."""
-    monkeypatch.setattr("cnncli.network.plan._REMADE_BYTES", 0)
+    monkeypatch.setattr("cnncli.network.plan._REMADE_NUMBERS", 0)
     monkeypatch.setattr("cnncli.network.plan._REMADE_PART", 0)
 
 
@@ -161,6 +161,17 @@ def test_large_values_are_made_again_rather_than_kept(monkeypatch: pytest.Monkey
     plan = network._new_plan(4, training=True)
     assert plan._remade.keys() == {"relu1", "relu2"}  # nobody reads relu3 in backward
     assert plan.arena_bytes < kept.arena_bytes
+
+
+def test_what_is_made_again_does_not_depend_on_how_values_are_stored(monkeypatch: pytest.MonkeyPatch) -> None:
+    block = [{"type": "Conv2d", "out_channels": 8, "kernel_size": 3}, {"type": "BatchNorm2d"}, {"type": "ReLU"}]
+    make_everything_again(monkeypatch)
+    monkeypatch.setattr("cnncli.network.plan._REMADE_NUMBERS", 4 * 30 * 30 * 8)  # those of relu1
+    network = Network([*block, *block, {"type": "Flatten"}, {"type": "Linear", "out_features": 2}], (32, 32, 3))
+    whole = network._new_plan(4, training=True)
+    network.precision = "bfloat16"
+    half = network._new_plan(4, training=True)
+    assert half._remade.keys() == whole._remade.keys() == {"relu1"}
 
 
 @pytest.mark.parametrize("training", [False, True])
