@@ -2,7 +2,8 @@
  * int8 templates again for every instruction set; hence no include guard.
  *
  * A dot product goes over the DOT_UNITS numbers in each lane of 32 bits, and is added to the lane of a sum: four bytes
- * where the CPU has that word (the first unsigned, the second signed), else two int16. Both are exact. */
+ * where the CPU has that word (the first unsigned, the second signed), else two int16. Both are exact. With
+ * CNN_VNNI_PLAIN other instructions have the results of that word. */
 
 #undef DOT_UNITS
 #undef dot_t
@@ -21,8 +22,16 @@
 #endif
 
 CNN_INLINE vi ISA(dot)(vi sum, vi a, vi b) {
-#ifdef CNN_VNNI
+#if defined(CNN_VNNI_PLAIN)
+    __m256i bytes = (__m256i)a, weights = (__m256i)b;
+    __m256i odd = _mm256_madd_epi16(_mm256_srli_epi16(bytes, 8), _mm256_srai_epi16(weights, 8));
+    __m256i even = _mm256_madd_epi16(_mm256_and_si256(bytes, _mm256_set1_epi16(255)),
+                                     _mm256_srai_epi16(_mm256_slli_epi16(weights, 8), 8));
+    return sum + (vi)odd + (vi)even;
+#elif defined(CNN_VNNI) && VLEN == 16
     return (vi)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)a, (__m512i)b);
+#elif defined(CNN_VNNI)
+    return (vi)_mm256_dpbusd_avx_epi32((__m256i)sum, (__m256i)a, (__m256i)b);
 #elif VLEN == 16
     return sum + (vi)_mm512_madd_epi16((__m512i)a, (__m512i)b);
 #elif VLEN == 8

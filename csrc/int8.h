@@ -4,6 +4,28 @@
 
 #include "internal.h"
 
+/* Versions of a template's table beyond those of CNN_TABLES: for words, by cnn_int8_version. */
+#if CNN_X86
+#define CNN_INT8_DECLARE(kernels, name) \
+    CNN_DECLARE_TABLES(kernels, name);  \
+    extern const struct kernels name##_vnni, name##_avx_vnni, name##_avx_vnni_plain
+#if CNN_AVX_VNNI
+#define CNN_INT8_VERSIONS(name) {&name##_vnni, &name##_avx_vnni, &name##_avx_vnni_plain}
+#else
+#define CNN_INT8_VERSIONS(name) {&name##_vnni, NULL, &name##_avx_vnni_plain}
+#endif
+#else
+#define CNN_INT8_DECLARE(kernels, name) CNN_DECLARE_TABLES(kernels, name)
+#define CNN_INT8_VERSIONS(name) {NULL}
+#endif
+
+/* Which of them the active words want; -1 for none. */
+static inline int cnn_int8_version(void) {
+    int words = CNN_X86 ? cnn_words_active() : 0;
+    if (words & CNN_WORD_VNNI) return 0;
+    return words & CNN_WORD_AVX_VNNI ? 1 : words & CNN_WORD_AVX_VNNI_PLAIN ? 2 : -1;
+}
+
 /* Steps of a sum of two activations: results are counted in 1 / 4096 before they are rounded. */
 #define CNN_INT8_PARTS 4096
 #define CNN_INT8_LARGEST 536870912.0f /* 2^29: what a sum of parts is kept below */

@@ -33,12 +33,11 @@ static bool finish_valid(const cnn_requantise *f) {
 /* ---- which kernels ---- */
 
 static const struct int8_conv_kernels *const tables[] = CNN_TABLES(cnn_int8_conv_kernels);
+static const struct int8_conv_kernels *const versions[] = CNN_INT8_VERSIONS(cnn_int8_conv_kernels);
 
 static const struct int8_conv_kernels *kernels_of(void) {
-#if CNN_X86
-    if (cnn_words_active() & CNN_WORD_VNNI) return &cnn_int8_conv_kernels_vnni;
-#endif
-    return tables[cnn_table_index()];
+    int version = cnn_int8_version();
+    return version < 0 ? tables[cnn_table_index()] : versions[version];
 }
 
 /* ---- packing ---- */

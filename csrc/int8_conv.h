@@ -5,9 +5,7 @@
 
 #include "int8.h"
 
-/* A tile is as many results side by side, times so many vectors of output channels. */
-#define CNN_INT8_TILE 8
-#define CNN_INT8_VECTORS 2
+#define CNN_INT8_VECTORS 2 /* of output channels that are summed at once, for some results side by side */
 
 /* How the windows of one group lie in memory, in bytes: numbers are one or two bytes each (kernels->bytes). */
 struct int8_windows {
@@ -46,7 +44,6 @@ struct int8_conv_kernels {
                      int64_t channels, const int8_t *w);
 };
 
-CNN_DECLARE_TABLES(int8_conv_kernels, cnn_int8_conv_kernels);
-extern const struct int8_conv_kernels cnn_int8_conv_kernels_vnni;
+CNN_INT8_DECLARE(int8_conv_kernels, cnn_int8_conv_kernels);
 
 #endif

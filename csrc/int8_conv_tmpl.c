@@ -1,7 +1,15 @@
-/* Convolutions of bytes, the vector version: tiles of up to 8 results side by side times 2 vectors of output channels.
+/* Convolutions of bytes, the vector version: tiles of up to 8 results side by side times 2 vectors of output channels, or
+ * 6 where there are 16 registers.
  * Compiled for each instruction set by a file of its own (int8_conv_avx2.c), on behalf of int8_conv.c. */
 
 #include "bytes.h"
+
+#undef RESULTS
+#if VLEN == 16 || defined(__aarch64__)
+#define RESULTS 8
+#else
+#define RESULTS 6
+#endif
 
 /* ---- packing ---- */
 
@@ -52,7 +60,7 @@ static void ISA(fill)(int64_t count, uint8_t value, uint8_t *to) {
 /* ---- multiplying ---- */
 
 struct ISA(sums) {
-    vi of[CNN_INT8_TILE][CNN_INT8_VECTORS];
+    vi of[RESULTS][CNN_INT8_VECTORS];
 };
 
 /* Three results share a pointer, by what addresses can express; the empty asm keeps the compiler from giving each its
@@ -127,7 +135,7 @@ static void ISA(multiply)(const struct int8_job *job, int64_t count, const struc
                           int64_t channels, const int8_t *w) {
     const int64_t step = job->windows.step, k = job->p->k;
     for (const struct int8_row *row = rows; row < rows + count; row++) {
-        int64_t tiles = cnn_ceil_div(row->columns, CNN_INT8_TILE), column = 0;
+        int64_t tiles = cnn_ceil_div(row->columns, RESULTS), column = 0;
         for (int64_t i = tiles; i > 0; i--) {
             int64_t results = (row->columns - column) / i, at = row->at + column * k; /* as even as can be */
             const uint8_t *x = row->x + column * step;
@@ -144,8 +152,10 @@ static void ISA(multiply)(const struct int8_job *job, int64_t count, const struc
                 TILE(4);
                 TILE(5);
                 TILE(6);
+#if RESULTS > 6
                 TILE(7);
                 TILE(8);
+#endif
             }
 #undef TILE
         }

@@ -12,12 +12,11 @@
 #define CHUNKS 4 /* wanted for each thread */
 
 static const struct int8_depthwise_kernels *const tables[] = CNN_TABLES(cnn_int8_depthwise_kernels);
+static const struct int8_depthwise_kernels *const versions[] = CNN_INT8_VERSIONS(cnn_int8_depthwise_kernels);
 
 static const struct int8_depthwise_kernels *kernels_of(void) {
-#if CNN_X86
-    if (cnn_words_active() & CNN_WORD_VNNI) return &cnn_int8_depthwise_kernels_vnni;
-#endif
-    return tables[cnn_table_index()];
+    int version = cnn_int8_version();
+    return version < 0 ? tables[cnn_table_index()] : versions[version];
 }
 
 bool cnn_int8_depthwise_suits(const cnn_conv2d *p) {

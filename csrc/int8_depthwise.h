@@ -40,8 +40,7 @@ struct int8_depthwise_kernels {
                  int32_t *taps);
 };
 
-CNN_DECLARE_TABLES(int8_depthwise_kernels, cnn_int8_depthwise_kernels);
-extern const struct int8_depthwise_kernels cnn_int8_depthwise_kernels_vnni;
+CNN_INT8_DECLARE(int8_depthwise_kernels, cnn_int8_depthwise_kernels);
 
 bool cnn_int8_depthwise_suits(const cnn_conv2d *p);
 /* As the functions of int8_conv.c, which has checked everything. */

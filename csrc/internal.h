@@ -11,6 +11,7 @@
 
 #include "cnn.h"
 #include "cnn_bf16.h"
+#include "cnn_int8.h"
 
 #if defined(__x86_64__) || defined(_M_X64)
 #define CNN_X86 1
@@ -27,6 +28,13 @@
 #define CNN_AMX 1
 #else
 #define CNN_AMX 0
+#endif
+
+/* Whether the compiler knows AVX-VNNI. */
+#if CNN_X86 && (defined(__clang__) ? __clang_major__ >= 12 : __GNUC__ >= 11)
+#define CNN_AVX_VNNI 1
+#else
+#define CNN_AVX_VNNI 0
 #endif
 
 /* Four lanes of a and b, which have four each; a's are 0 … 3, b's 4 … 7. */

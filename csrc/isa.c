@@ -3,8 +3,10 @@
 #include "internal.h"
 
 #include <stdatomic.h>
-#if CNN_AMX
+#if CNN_X86
 #include <cpuid.h>
+#endif
+#if CNN_AMX
 #include <sys/syscall.h>
 #include <unistd.h>
 #endif
@@ -72,12 +74,24 @@ static bool tiles_granted(void) {
 #endif
 }
 
+/* Whether AVX2's kernels may use AVX-VNNI: bit 4 of CPUID's leaf 7, 1. */
+static bool has_avx_vnni(void) {
+#if CNN_AVX_VNNI
+    unsigned eax, ebx, ecx, edx;
+    return cnn_isa_supported(CNN_ISA_AVX2) && __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) && eax >= 1 &&
+           __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) && (eax & 1 << 4);
+#else
+    return false;
+#endif
+}
+
 static int words_of_cpu(void) {
     int found = 0;
 #if CNN_X86
     __builtin_cpu_init();
     if (__builtin_cpu_supports("avx512vnni")) found |= CNN_WORD_VNNI;
     if (__builtin_cpu_supports("avx512bf16")) found |= CNN_WORD_BF16;
+    if (has_avx_vnni()) found |= CNN_WORD_AVX_VNNI;
     if ((found & CNN_WORD_BF16) && tiles_granted()) found |= CNN_WORD_AMX_BF16;
 #endif
     return found;
@@ -89,12 +103,18 @@ int cnn_words_active(void) {
         set = words_of_cpu();
         atomic_store_explicit(&words, set, memory_order_relaxed);
     }
-    int isa = cnn_isa_active();
-    return isa == CNN_ISA_AVX512 ? set : isa == CNN_ISA_REFERENCE ? 0 : set & CNN_WORD_AMX_PLAIN;
+    enum { AVX2 = CNN_WORD_AVX_VNNI | CNN_WORD_AVX_VNNI_PLAIN, ANY = CNN_WORD_AMX_PLAIN };
+    switch (cnn_isa_active()) {
+        case CNN_ISA_REFERENCE: return 0;
+        case CNN_ISA_BASELINE: return set & ANY;
+        case CNN_ISA_AVX2: return set & (AVX2 | ANY);
+        default: return set & ~AVX2;
+    }
 }
 
 cnn_status cnn_words_set(int wanted) {
-    if (wanted < 0 || (wanted & ~(words_of_cpu() | CNN_WORD_BF16_PLAIN | CNN_WORD_AMX_PLAIN))) return CNN_NO_ISA;
+    enum { PLAIN = CNN_WORD_BF16_PLAIN | CNN_WORD_AMX_PLAIN | CNN_WORD_AVX_VNNI_PLAIN };
+    if (wanted < 0 || (wanted & ~(words_of_cpu() | PLAIN))) return CNN_NO_ISA;
     atomic_store_explicit(&words, wanted, memory_order_relaxed);
     return CNN_OK;
 }

@@ -8,7 +8,7 @@ CNN_ISA and CNN_THREADS are read by ``configure``, which the command line calls.
 import math
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
@@ -26,7 +26,8 @@ _DTYPES = {np.dtype(np.float32): "float *", np.dtype(np.float64): "double *", np
 _ISAS = {"reference": lib.CNN_ISA_REFERENCE, "baseline": lib.CNN_ISA_BASELINE, "avx2": lib.CNN_ISA_AVX2,
          "avx512": lib.CNN_ISA_AVX512}
 _WORDS = {"vnni": lib.CNN_WORD_VNNI, "bf16": lib.CNN_WORD_BF16, "bf16_plain": lib.CNN_WORD_BF16_PLAIN,
-          "amx_bf16": lib.CNN_WORD_AMX_BF16, "amx_plain": lib.CNN_WORD_AMX_PLAIN}
+          "amx_bf16": lib.CNN_WORD_AMX_BF16, "amx_plain": lib.CNN_WORD_AMX_PLAIN,
+          "avx_vnni": lib.CNN_WORD_AVX_VNNI, "avx_vnni_plain": lib.CNN_WORD_AVX_VNNI_PLAIN}
 _FOR_PRODUCTS = 40 << 20  # bytes: what OpenBLAS takes, 32 MiB, and a little
 _ISA_NAMES = {number: name for name, number in _ISAS.items()}
 
@@ -148,7 +149,7 @@ def use_isa(name: str) -> Iterator[None]:
 
 def words() -> frozenset[str]:
     """Return the names of the words beyond the instruction set's own that kernels use now, of "vnni", "bf16" and
-    "amx_bf16"."""
+    "amx_bf16"; with AVX2 of "avx_vnni"."""
     active = lib.cnn_words_active()
     return frozenset(name for name, bit in _WORDS.items() if active & bit)
 
@@ -162,9 +163,12 @@ def way() -> tuple[int, int]:
 def use_words(*names: str) -> Iterator[None]:
     """Use only these words inside a with block; results of float32 and int8 are the same. "bf16_plain" has the results
     of "bf16" without its instruction, on any CPU with AVX-512; "amx_plain" has those of "amx_bf16" on any CPU, with any
-    instruction set but the reference. Raises UsageError where this CPU lacks one."""
-    with use_isa("avx512") if "avx512" in isas() else nullcontext():  # only there do words show
-        before = lib.cnn_words_active()
+    instruction set but the reference; "avx_vnni_plain" stands for "avx_vnni" on any CPU with AVX2. Raises UsageError
+    where this CPU lacks one."""
+    before = 0
+    for isa in isas():  # each shows its own
+        with use_isa(isa):
+            before |= lib.cnn_words_active()
     if lib.cnn_words_set(sum(_WORDS[name] for name in names)):
         raise UsageError(f"this CPU lacks one of {', '.join(names)}.")
     try:

@@ -1,6 +1,8 @@
 /* Inference in whole numbers, whose results are the same to the bit; a part of against_reference.c. */
 #include "against_reference.h"
 
+#include "cnn_int8.h"
+
 static uint8_t *bytes(int64_t count) {
     float *a = filled(count, 0, 256);
     uint8_t *b = malloc((size_t)count);
@@ -52,7 +54,8 @@ static cnn_conv2d int8_shape(int64_t c, int64_t k, int64_t side, int64_t stride,
                         .ow = (W + 2 * pad - side) / stride + 1};
 }
 
-/* Bytes, bytes that are added to themselves, and real results; with the words that the processor has or without. */
+/* Bytes, bytes that are added to themselves, and real results; with the words that the processor has, without, or with
+ * those that stand in for what it lacks. */
 static void check_int8_convolution(int64_t number, cnn_conv2d p, int words) {
     int64_t results = p.n * p.oh * p.ow * p.k, weights = p.k * (p.c / p.groups) * p.kh * p.kw;
     uint8_t *x = bytes(p.n * p.h * p.w * p.c), *weight = bytes(weights);
@@ -94,6 +97,7 @@ static void check_int8_convolutions(void) {
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         check_int8_convolution((int64_t)i, shapes[i], words);
         if (words) check_int8_convolution((int64_t)i, shapes[i], 0);
+        check_int8_convolution((int64_t)i, shapes[i], CNN_WORD_AVX_VNNI_PLAIN);
     }
     must("words", cnn_words_set(words));
     use(VECTORS);

@@ -1,4 +1,4 @@
-"""csrc/cnn.h and cnn_bf16.h, the contract, against both its sides: every prototype has its definition in C, its door in
+"""csrc/cnn*.h, the contract, against both its sides: every prototype has its definition in C, its door in
 Python and a test that names that door; every vector version has a plain-loop reference; files call downwards only; and
 the sources compile without a warning with the other compilers that people have."""
 
@@ -96,7 +96,7 @@ def calls() -> dict[str, set[str]]:
     home = {name: file for file, text in texts.items() for name in DEFINED.findall(text)}
     for file in texts:
         texts[file] += "".join(code_of(ROOT / "csrc" / t) for t in re.findall(r'CNN_TEMPLATE "(.*)"', texts[file]))
-        operation = re.sub("_(baseline|avx2|avx512|vnni|bf16)[.]c$", ".c", file)
+        operation = re.sub("_(baseline|avx2|avx512|avx_vnni|vnni|bf16)[.]c$", ".c", file)
         texts[operation] += texts[file] if operation != file else ""
     texts["conv.c"] += code_of(ROOT / "csrc/conv_family.h")
     texts["bf16_conv.c"] += code_of(ROOT / "csrc/bf16_conv.h")

@@ -119,10 +119,45 @@ def test_the_same_bytes_on_any_threads(threads, isa, rng):
 # ---- words ----
 
 SUPPORTED = kernels.words() if kernels.active_isa() == "avx512" else frozenset()
+OF_AVX2 = {"avx_vnni"}
 
 
-def test_words_are_those_of_avx512_alone(isa):
-    assert kernels.words() == (SUPPORTED if isa == "avx512" else frozenset())
+def test_words_are_those_of_their_instruction_set_alone(isa):
+    if isa == "avx2":  # of which processors without AVX-512 have some
+        assert kernels.words() <= OF_AVX2
+    else:
+        assert kernels.words() == (SUPPORTED if isa == "avx512" else frozenset())
+    assert kernels.words().isdisjoint(OF_AVX2) or isa == "avx2"
+
+
+def test_what_stands_in_for_avx_vnni_is_avx2s_alone(isa):
+    with kernels.use_words("avx_vnni_plain"):
+        assert kernels.words() == ({"avx_vnni_plain"} if isa == "avx2" else frozenset())
+
+
+@pytest.mark.skipif("avx2" not in kernels.isas(), reason="this CPU has no AVX2")
+def test_words_of_one_instruction_set_come_back_in_another():
+    with kernels.use_words("avx_vnni_plain"):
+        with kernels.use_isa("baseline"), kernels.use_words():
+            pass
+        with kernels.use_isa("avx2"):
+            assert kernels.words() == {"avx_vnni_plain"}
+
+
+def avx_vnni_is_here():
+    """What Linux says of the CPU."""
+    try:
+        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as said:
+            return "avx_vnni" in said.read().split()
+    except OSError:
+        return None
+
+
+@pytest.mark.linux
+@pytest.mark.skipif("avx2" not in kernels.isas(), reason="this CPU has no AVX2")
+def test_avx_vnni_is_there_where_the_system_says_so():
+    with kernels.use_isa("avx2"):
+        assert ("avx_vnni" in kernels.words()) == avx_vnni_is_here()
 
 
 @pytest.mark.skipif(not SUPPORTED, reason="this CPU has no words beyond its instruction sets")

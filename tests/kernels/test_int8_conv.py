@@ -27,6 +27,8 @@ WINDOWS = [
     ((5, 3), (1, 2), (4, 3, 2, 1), (2, 3)),
     ((1, 4), (1, 1), (0, 0, 3, 3), (1, 2)),
 ]
+# Words that have the kernels of instructions which this CPU may lack, by instruction set.
+STAND_INS = {"avx2": ["avx_vnni_plain"]}
 
 
 def sums(convolution: Convolution, x: np.ndarray, zero_x: int, weight: np.ndarray) -> np.ndarray:
@@ -58,11 +60,13 @@ def requantised(total: np.ndarray, f: Requantise) -> np.ndarray:
 
 
 def every_way(compute: Callable[[], np.ndarray]) -> np.ndarray:
-    """Return what is computed, which is the same with and without the words that CPUs have beyond instruction sets."""
+    """Return what is computed, which is the same with and without the words that CPUs have beyond instruction sets, and
+    with those that stand in for them."""
     result = compute()
-    if kernels.words():
-        with kernels.use_words():
-            assert kernels.words() == frozenset()
+    others: list[list[str]] = [[]] if kernels.words() else []
+    for words in others + [[word] for word in STAND_INS.get(kernels.active_isa(), [])]:
+        with kernels.use_words(*words):
+            assert kernels.words() == frozenset(words)
             assert compute().tobytes() == result.tobytes()
     return result
 

@@ -1,0 +1,7 @@
+/* int8_depthwise_tmpl.c for AVX2 with AVX-VNNI, and for tests without that instruction. */
+#include "int8_depthwise.h"
+
+#define CNN_TEMPLATE "int8_depthwise_tmpl.c"
+#include "isa_avx_vnni.h"
+
+#include "isa_avx_vnni_plain.h"
