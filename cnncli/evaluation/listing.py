@@ -19,6 +19,7 @@ from ..values import as_hinted
 from .intervals import wilson
 
 _UNSAID = ("classes", "fingerprint")
+_USUAL = "float32"  # which a recipe does not say
 Settings = dict[str, Any]
 
 
@@ -292,7 +293,8 @@ def _read(run: Run) -> ListedRun:
         config, history, kept = run.config, run.history, run.kept
     except UsageError as error:
         return ListedRun(run, "damaged", {}, [], trouble=str(error))
-    settings = dict(flat({"data": config.get("data"), "images": config.get("images"), **_recipe(config)}))
+    settings = dict(flat({"data": config.get("data"), "images": config.get("images"), **_recipe(config),
+                          "precision": _precision(config)}))
     if not settings.get("augment.randaugment"):
         settings.pop("augment.magnitude", None)  # of operations that are not drawn
     state = "in training" if run.in_training else "stopped" if run.epochs_done else "done"
@@ -302,6 +304,13 @@ def _read(run: Run) -> ListedRun:
 def _recipe(config: Mapping[str, Any]) -> Mapping[str, Any]:
     recipe = config.get("recipe")
     return recipe if isinstance(recipe, dict) else {}
+
+
+def _precision(config: Mapping[str, Any]) -> Any:
+    """Return what a training computed in: of one that was continued in another precision, both."""
+    now, entry = _recipe(config).get("precision", _USUAL), config.get("precision")
+    later = entry.get("continued") if isinstance(entry, dict) else None
+    return f"{entry.get('chosen')}, then {now}" if later and isinstance(entry, dict) else now
 
 
 def flat(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:

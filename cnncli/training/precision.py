@@ -15,8 +15,10 @@ from ..kernels import Array
 from ..model.precision import BFLOAT16, FLOAT32, PRECISIONS, ROUNDING, Clock, Precision, in_turns, rounding
 from ..network import Network
 from ..runs import Run
+from .options import Options
 
 ENTRY = "precision"  # of config.json
+CONTINUED = "continued"  # of that: what a run went on in, and from which epoch on
 _WITH = {"tiles": "with tiles (AMX)", "pairs": "with instructions for pairs (vdpbf16ps)",
          "floats": "without instructions for it"}
 HARDLY = 1e-12  # the learning rate of steps that are only timed
@@ -46,13 +48,25 @@ def check_resumed(config: Mapping[str, Any], precision: Precision, run: Run) -> 
                      f"it began, or in {FLOAT32}: cnn train --resume {run.as_option()} --precision {FLOAT32}")
 
 
+def check_back(config: Mapping[str, Any], options: Options, run: Run) -> None:
+    """Raise UsageError if a run that began in bfloat16 and goes on in float32 is asked to go back."""
+    later = config.get(ENTRY, {}).get(CONTINUED)
+    if options.precision != BFLOAT16 or later is None:
+        return
+    longer = "".join(f" --{name} {value}" for name in ("epochs", "patience") if (value := getattr(options, name)))
+    raise UsageError(f"{printable(run.path)} began in {BFLOAT16}, goes on in {FLOAT32} from epoch {later['epoch']} on, "
+                     f"and cannot go back; leave --precision out: cnn train --resume {run.as_option()}{longer}")
+
+
 def gone_on(config: Mapping[str, Any], before: Precision, now: Precision, epoch: int) -> dict[str, Any]:
     """Return what config.json says of the precision, {} for nothing: also from which epoch on it is another one."""
     if before == now:
         return {}
-    return {ENTRY: {**config.get(ENTRY, {}), "continued": {ENTRY: now, "epoch": epoch}}}
+    return {ENTRY: {**config.get(ENTRY, {}), CONTINUED: {ENTRY: now, "epoch": epoch}}}
 
 
 def is_entry(value: Any) -> bool:
     """Return whether that is what config.json says of a precision, or nothing."""
-    return isinstance(value, dict) and isinstance(value.get(ROUNDING, ""), str)
+    later = value.get(CONTINUED) if isinstance(value, dict) else None
+    return (isinstance(value, dict) and isinstance(value.get(ROUNDING, ""), str)
+            and (later is None or (isinstance(later, dict) and isinstance(later.get("epoch"), int))))

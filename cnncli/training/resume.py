@@ -28,7 +28,7 @@ from .choose import requested_augmentation, weights_by_name
 from .fit import Fit
 from .observer import Observer
 from .options import Options
-from .precision import check_resumed, gone_on, is_entry
+from .precision import check_back, check_resumed, gone_on, is_entry
 from .prepare import FORMAT, Material, Prepared, Setting, counts, in_words, load, now
 from .progress import Progress
 from .recipe import Recipe, schedule_config
@@ -62,6 +62,7 @@ def _resumed(lock: RunLock, data: Data | None, options: Options, setting: Settin
                          "put it back as it was, or start a new run.")
     if isinstance(options.class_weights, Mapping):
         options = replace(options, class_weights=weights_by_name(options.class_weights, config["classes"]))
+    check_back(config, options, run)
     recipe = _changed(written, options, run)
     _check_architecture(options.arch, recipe, config, run)
     state = None
@@ -211,12 +212,12 @@ def extension(before: Recipe, now: Recipe, done: int, steps: int) -> list[str]:
     """
     notes = []
     if now.patience != before.patience:
-        notes.append(f"The patience is {now.patience} epochs from now on, not {before.patience} as the run began.")
+        notes.append(f"The patience is {now.patience} epochs from now on, not {before.patience} as before.")
     if now.precision != before.precision:
-        notes.append(f"The precision is {now.precision} from now on, not {before.precision} as the run began.")
+        notes.append(f"The precision is {now.precision} from now on, not {before.precision} as before.")
     if now.epochs == before.epochs:
         return notes
-    notes.append(f"The epochs are {now.epochs} from now on, not {before.epochs} as the run began.")
+    notes.append(f"The epochs are {now.epochs} from now on, not {before.epochs} as before.")
     if now.schedule_kind == "constant":
         return [*notes, f"The learning rate stays at {now.lr:g}."]
     old, new = before.make_schedule(steps), now.make_schedule(steps)

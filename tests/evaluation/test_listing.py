@@ -40,6 +40,16 @@ def test_runs_beside_each_other(here: Path) -> None:
     assert cnncli.find_run("b", "runs").path == cnncli.find_run(Path("runs/b")).path
 
 
+def test_a_run_says_what_it_was_computed_in(here: Path) -> None:
+    """A recipe says it where it is not float32, and of a run that went on in float32 nothing."""
+    a, b = cnncli.find_run("a"), cnncli.find_run("b")
+    a.write_config({**a.config, "precision": {"chosen": "bfloat16", "continued": {"precision": "float32", "epoch": 2}}})
+    b.write_config({**b.config, "recipe": {**b.config["recipe"], "precision": "bfloat16"}})
+    assert {each.name: each.settings["precision"] for each in cnncli.list_runs()} == {
+        "a": "bfloat16, then float32", "b": "bfloat16", "c": "float32"}
+    assert cnncli.compare_runs(["b", "c"])[1].differs["precision"] == "float32"
+
+
 @pytest.mark.parametrize("config", ["{", '{"images": 3, "recipe": {"arch": ["x"]}}', '{"images": {"val": "x"}}'])
 def test_a_run_with_a_damaged_configuration_is_listed(config: str, here: Path) -> None:
     Path("runs/b/config.json").write_text(config, encoding="utf-8")

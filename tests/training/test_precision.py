@@ -185,12 +185,20 @@ def test_float32_ends_bfloat16(train: Train) -> None:
     run, heard = stopped(train, precision="bfloat16"), Heard()
     before = run.config["precision"]
     train(resume=run, precision="float32", observer=heard)
-    assert heard.said == ["The precision is float32 from now on, not bfloat16 as the run began."]
+    assert heard.said == ["The precision is float32 from now on, not bfloat16 as before."]
     assert recipe(run) is None
     assert run.config["precision"] == {**before, "continued": {"precision": "float32", "epoch": 2}}
     assert "precision" not in checkpoint.load_state(run.path).model.training["recipe"]
-    with pytest.raises(UsageError, match="with precision float32, which a resumed run keeps; leave precision out"):
-        train(resume=run, precision="bfloat16", epochs=5)
+    train(resume=run, epochs=5)
+    with pytest.raises(UsageError) as caught:
+        train(resume=run, precision="bfloat16", epochs=6)
+    assert str(caught.value) == (
+        f"{run.path} began in bfloat16, goes on in float32 from epoch 2 on, and cannot go back; leave precision out: "
+        f"cnn train --resume {run.as_option()} --epochs 6")
+    for damaged in ("float32", {"epoch": "2"}):
+        run.write_config({**run.config, "precision": {**before, "continued": damaged}})
+        with pytest.raises(UsageError, match="does not have the precision of the training as cnn wrote it"):
+            train(resume=run, precision="bfloat16", epochs=6)
 
 
 @pytest.mark.slow
@@ -200,7 +208,7 @@ def test_a_run_that_was_killed_before_it_saved_in_float32_goes_on_in_it(train: T
         train(resume=run, precision="float32", observer=At(lambda: 1 / 0, steps=1))  # type: ignore[arg-type,return-value]
     heard = Heard()
     train(resume=run, observer=heard)
-    assert heard.said == ["The precision is float32 from now on, not bfloat16 as the run began."]
+    assert heard.said == ["The precision is float32 from now on, not bfloat16 as before."]
     assert recipe(run) is None
 
 

@@ -83,10 +83,10 @@ def test_what_goes_on_otherwise_is_said() -> None:
     """Of 4 epochs of 5 steps, after 20 steps of a cosine of 0.2 and before: the rate is that of the new length."""
     assert extension(RECIPE, RECIPE, 20, 5) == []
     assert extension(RECIPE, replace(RECIPE, patience=5), 20, 5) == [
-        "The patience is 5 epochs from now on, not 3 as the run began."]
+        "The patience is 5 epochs from now on, not 3 as before."]
     longer = replace(RECIPE, epochs=8)
     said = extension(RECIPE, longer, 20, 5)
-    assert said[0] == "The epochs are 8 from now on, not 4 as the run began."
+    assert said[0] == "The epochs are 8 from now on, not 4 as before."
     old, new = RECIPE.make_schedule(5), longer.make_schedule(5)
     assert said[1:] == [
         f"The learning rate is raised again, from {old(19):.2g} to {new(20):.2g}, where a cosine schedule of 8 epochs "
