@@ -223,10 +223,16 @@ def precise(model: Path | None, precision: str | None) -> "Path | Opened | None"
     from ..runs.opened import in_precision, quantised
     from .output import note
 
+    meta = click.get_current_context().meta  # for the commands that messages advise
     if precision != "int8":
-        return in_precision(model, precision, note) if precision or wanted() else model
+        if not (precision or wanted()):
+            return model
+        opened = in_precision(model, precision, note)
+        if precision and opened.model.network.precision != "float32":
+            meta["cnncli.precision"] = opened.model.network.precision
+        return opened
     opened = quantised(model)
-    click.get_current_context().meta["cnncli.model"] = os.fspath(opened.path)  # for the commands that messages advise
+    meta["cnncli.model"] = os.fspath(opened.path)
     return opened
 
 

@@ -54,7 +54,7 @@ def command(file: tuple[str, ...], model: Path | None, raw: bool, torch_names: b
     named, files = model_and_rest(file, model, "FILE")
     if len(files) > 1:
         raise UsageError(f"cnn export writes one file at a time; leave {printable(files[-1])} out.")
-    opened = open_and_say(precise(named, "int8" if int8 and files[0].lower().endswith(".c") else None))
+    opened = open_and_say(precise(named, "int8") if int8 and files[0].lower().endswith(".c") else named)
     made = export_model(opened, Path(files[0]), raw=raw, torch_names=torch_names, int8=int8, force=force, note=note)
     note(f"{printable(made.path)}: {made.bytes:,} bytes. {made.note}")
     if as_json:

@@ -121,7 +121,7 @@ def _print(summary: "Summary", path: Path) -> None:
     show(console(), columns, [*rows, ("total", "", "", f"{parameters:,}", f"{cost:,}", "")])
     emit()
     emit(f"An image costs {_large(cost)} multiply-adds, {_large(2 * cost)} FLOP; the weights take "
-         f"{_large(4 * parameters)}B. Sizes are height x width x channels.")
+         f"{_large(summary.weight_bytes)}B. Sizes are height x width x channels.")
     pairs = _training(summary.training)
     if pairs:
         emit()

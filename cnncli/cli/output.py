@@ -42,9 +42,10 @@ def note(text: str = "") -> None:
     is gone stops no training."""
     if sys.stderr is not None:  # None where it was closed before the start; print would turn to stdout then
         context = click.get_current_context(silent=True)
-        model = context.meta.get("cnncli.model") if context else None
+        given = context.meta if context else {}
+        said = typed(text, given.get("cnncli.model"), given.get("cnncli.precision"))
         with suppress(OSError, ValueError):
-            sys.stderr.write(f"{printable(typed(text, model))}\n")  # in one piece, among threads
+            sys.stderr.write(f"{printable(said)}\n")  # in one piece, among threads
             sys.stderr.flush()
 
 

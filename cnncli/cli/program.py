@@ -29,9 +29,15 @@ COMMANDS = {
 }
 
 
-def typed(text: str, model: object = None) -> str:
-    """Return a message with the commands that it advises as they are typed here: those of ``cnn``, with the model that
-    the running command was given, and pip's. Called from Python, the programs' names are left as they are."""
+def typed(text: str, model: object = None, precision: str | None = None) -> str:
+    """Return a message with the commands that it advises as they are typed here: those of ``cnn``, with the model and
+    the precision that the running command was given, and pip's. Called from Python, the programs' names are left as
+    they are."""
+    if precision is not None and "cnn " in text:
+        import re
+
+        text = re.sub(r"(: cnn (?:test|predict|explain)\b)(?!.* --precision )(.*)$",
+                      lambda found: f"{found[1]}{found[2]} --precision {precision}", text)
     if model is not None and "cnn " in text:
         import re
 

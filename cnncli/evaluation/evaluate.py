@@ -51,6 +51,7 @@ class ModelTest(Evaluation):
         seen: Whether the model was trained on each image, by the image's content, bool (n,). None if not known.
         learnt: The names of the groups that the model was trained on. Empty if it was trained without groups.
         subject: Which images they are: the folder, and the part of it.
+        computed_in: What the network computed in: "float32", "bfloat16" or "int8".
     """
 
     opened: Opened = field(kw_only=True, repr=False)
@@ -61,6 +62,7 @@ class ModelTest(Evaluation):
     seen: NDArray[np.bool_] | None = field(kw_only=True, default=None)
     learnt: frozenset[str] = field(kw_only=True, default=frozenset())
     subject: Subject = field(kw_only=True)
+    computed_in: str = field(kw_only=True, default=FLOAT32)
 
     @property
     def trained_on(self) -> int | None:
@@ -115,7 +117,7 @@ class ModelTest(Evaluation):
         return {**known, "accuracy_interval": None if self.trained_on else known["accuracy_interval"],
                 "accuracy_interval_missing": self._why_no_interval,
                 "headline": top.as_json(), "verdict": self.verdict or None, **self.subject.as_json(),
-                "trained_on": self.trained_on,
+                "computed_in": self.computed_in, "trained_on": self.trained_on,
                 "accuracy_unseen": self.accuracy_unseen,
                 "interval_unseen": list(self.interval_unseen) if self.interval_unseen else None,
                 "trained": self.opened.trained.isoformat() if self.opened.trained else None,
@@ -214,7 +216,8 @@ def evaluate(model: AnyModel = None, data: Data | None = None, *, split: Split |
     known, why = _baselines(found, labelled, opened, progress) if compare else ({}, [])
     everything = {f.name: getattr(found, f.name) for f in fields(found)} | {"baselines": known}
     return ModelTest(**everything, opened=opened, tested=images, facts=_facts(judge, opened), notes=notes,
-                     comparison=why, seen=labelled.seen, learnt=labelled.learnt, subject=labelled.subject)
+                     comparison=why, seen=labelled.seen, learnt=labelled.learnt, subject=labelled.subject,
+                     computed_in=_precision(judge.network))
 
 
 def _warnings(found: Evaluation, labelled: Labelled, run: Run | None) -> list[str]:
@@ -265,10 +268,8 @@ def _baselines(found: Evaluation, labelled: Labelled, opened: Opened, progress: 
 
 
 def _precision(network: Network) -> str:
-    """Return what a network computes in, "" for float32."""
-    if network.quantisation:
-        return "int8"
-    return "" if network.precision == FLOAT32 else network.precision
+    """Return what a network computes in."""
+    return "int8" if network.quantisation else network.precision
 
 
 def _facts(model: Model, opened: Opened) -> list[tuple[str, str]]:
@@ -277,7 +278,7 @@ def _facts(model: Model, opened: Opened) -> list[tuple[str, str]]:
     facts = [("network", str(said.get("architecture") or "")),
              ("parameters", f"{sum(array.size for array in model.network.parameters().values()):,}"),
              ("images as", model.preprocessing.describe().rstrip(".")), ("epoch", str(said.get("epoch") or "")),
-             ("precision", _precision(model.network))]
+             ("precision", "" if _precision(model.network) == FLOAT32 else _precision(model.network))]
     counts = said.get("images")
     if isinstance(counts, dict) and counts.get("train"):
         facts.append(("trained on", f"{counts['train']:,} images"))

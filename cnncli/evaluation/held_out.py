@@ -27,6 +27,10 @@ Note = Callable[[str], None]
 Progress = Callable[[str, int, int], None]  # what is being done, how many are done, of how many
 
 
+class NoImages(DataError):
+    """The images that a model was trained on have no such part."""
+
+
 @dataclass(frozen=True)
 class Labelled:
     """Images to judge a model on; their labels are the numbers of its classes. training has the samples that it was
@@ -214,7 +218,7 @@ def _split_of(splits: Splits, opened: Opened, data: Data, split: str, remedy: st
     """Return a split of what the model was trained on, and the training images, labelled by the model's classes."""
     chosen: list[Sample] = getattr(splits, split)
     if not chosen:
-        raise DataError(f"{name_of(data)} has no {split} images; name a folder with images of the classes: "
+        raise NoImages(f"{name_of(data)} has no {split} images; name a folder with images of the classes: "
                         f"{remedy}")
     total = len(splits.train) + len(splits.val) + len(splits.test)
     return _Chosen(_relabelled(chosen, splits, opened), _relabelled(splits.train, splits, opened),

@@ -13,7 +13,6 @@ from typing import Any
 from ..data.finding import Missing, image_files
 from ..data.outputs import Kind, StrPath, marked, write
 from ..evaluation.subject import Subject
-from ..model.checkpoint import MODEL
 from ..runs.opened import Opened
 
 SOURCE = "images.json"
@@ -60,8 +59,7 @@ def place(opened: Opened, subject: Subject) -> Path:
     """Return the folder for explanations of images: explained/ in the run's folder if they were held out of the
     training, else explained-photos/ and its like; for a model in no run ./<model>-explained. A folder that says that it
     is of other images is passed over."""
-    other = "" if opened.path.name == MODEL else f"-{opened.path.stem}"  # another model of the run, such as an int8 one
-    first = opened.place(None, "explained", inside=f"explained{other}")
+    first = opened.place(None, "explained", inside=opened.called("explained"))
     if subject.held_out:
         return first
     named = f"{first.name}-{subject.tag}"

@@ -33,6 +33,8 @@ def to_onnx(model: Model, raw: bool = False) -> tuple[bytes, str]:
         from onnx import TensorProto, checker, helper, numpy_helper
     except ImportError:
         raise UsageError(f"writing ONNX files needs the package onnx; get it with: {install('onnx')}") from None
+    if not model.network.quantisation:
+        model = model.in_floats()  # which is what the file computes in
     graph, (h, w, c) = Graph(), model.preprocessing.shape
     classes = len(model.classes)
     if raw:

@@ -3,8 +3,10 @@ output channel beside it. The metadata say what the bytes of each activation sta
 an int8 times its scale, which is exact enough to be made an int8 again.
 """
 
+import json
 import math
 from collections.abc import Mapping
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
@@ -26,6 +28,20 @@ def arrays_of(network: Network) -> dict[str, Array]:
         arrays[_SCALES + name] = scales
         arrays[f"{name}.weight"] = whole_weights(arrays[f"{name}.weight"], scales)
     return arrays
+
+
+def weight_bytes(network: Network) -> int:
+    """Return how many bytes a network's weights take in a file, without statistics."""
+    statistics = network.buffers()
+    return sum(array.nbytes for name, array in arrays_of(network).items() if name not in statistics)
+
+
+def mark_of(network: Network) -> str:
+    """Return a hash of a network's layers and numbers, by which a quantised model knows what it was made of."""
+    found = blake2b(json.dumps(network.config(), sort_keys=True).encode(), digest_size=8)
+    for name, array in sorted({**network.parameters(), **network.buffers()}.items()):
+        found.update(name.encode() + array.tobytes())
+    return found.hexdigest()
 
 
 def config_of(found: Quantisation) -> dict[str, Any]:

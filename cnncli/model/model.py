@@ -28,6 +28,7 @@ from .calibration import Calibration, softmax
 from .int8_file import arrays_of, config_of
 from .learnt import trained_on
 from .modelfile import SUFFIX, WITH_INT8, as_json, is_int8_model, is_model, pack
+from .precision import FLOAT32
 from .preparing import Reason, prepared
 from .strangeness import Strangeness, flat, parts
 
@@ -170,8 +171,8 @@ class Model:
         return {name: as_json(part) for name, part in entries.items()} | version
 
     def in_floats(self) -> "Model":
-        """Return the model as it computes in float32, if it is quantised: with the numbers that its bytes stand for."""
-        if not self.network.quantisation:
+        """Return the model as it computes in float32: of a quantised one, with the numbers that its bytes stand for."""
+        if not self.network.quantisation and self.network.precision == FLOAT32:
             return self
         result, network = copy(self), Network.from_config(self.network.config())
         own = {**self.network.parameters(), **self.network.buffers()}

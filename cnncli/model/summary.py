@@ -11,6 +11,7 @@ from ..data import Preprocessing
 from ..network import Network, analysis
 from ..network.analysis import LayerSummary
 from ..plain import in_plain_json
+from .int8_file import weight_bytes
 from .model import Model
 
 
@@ -25,6 +26,7 @@ class Summary:
         layers: The layers in order: name, type, output shape, parameters and multiply-adds of each.
         preprocessing: What is done to an image first.
         training: How it was trained, as the model file says it.
+        weight_bytes: How many bytes its weights take in a model file.
     """
 
     architecture: str | None
@@ -33,6 +35,7 @@ class Summary:
     layers: list[LayerSummary]
     preprocessing: Preprocessing
     training: dict[str, Any]
+    weight_bytes: int
 
     @property
     def parameters(self) -> int:
@@ -52,6 +55,7 @@ class Summary:
             "input_shape": self.input_shape,
             "classes": self.classes,
             "parameters": self.parameters,
+            "weight_bytes": self.weight_bytes,
             "flops": sum(layer.flops for layer in self.layers),
             "layers": [{"name": layer.name, "type": layer.type, "output_shape": layer.output_shape,
                         "parameters": layer.parameters, "flops": layer.flops} for layer in self.layers],
@@ -74,7 +78,7 @@ def untrained(name: str, shape: tuple[int, int, int] | None = None, classes: int
     make = from_toml if described else architecture
     network = make(name, (h, w, c), classes, seed=None)
     return network, Summary(name, network.input_shape, [f"class {i}" for i in range(classes)],
-                            analysis.summarise(network), Preprocessing((h, w), grey=c == 1), {})
+                            analysis.summarise(network), Preprocessing((h, w), grey=c == 1), {}, weight_bytes(network))
 
 
 def summarise(model: Model) -> Summary:
@@ -84,4 +88,5 @@ def summarise(model: Model) -> Summary:
         model: The model.
     """
     return Summary(model.training.get("architecture"), model.network.input_shape, list(model.classes),
-                   analysis.summarise(model.network), model.preprocessing, deepcopy(model.training))
+                   analysis.summarise(model.network), model.preprocessing, deepcopy(model.training),
+                   weight_bytes(model.network))

@@ -110,8 +110,8 @@ def write_page(model: AnyModel = None, data: Any = None, out: str | os.PathLike[
     about, quantised = _about(opened), opened.model.network.quantisation is not None
     opened = replace(opened, model=opened.model.in_floats())
     made = _program(opened)
-    path = Path(checked_path(out)) if out is not None else (opened.run.path / FILE if opened.run else
-                                              Path(f"{opened.path.stem}-{FILE}"))
+    path = Path(checked_path(out)) if out is not None else (
+        opened.run.path / f"{opened.called('page')}.html" if opened.run else Path(f"{opened.path.stem}-{FILE}"))
     reads = [image for image in data if isinstance(image, str)] if isinstance(data, list | tuple) else []
     with opened.claim({path: PAGE}, data=data, reads=reads, force=force):
         found = pictures(opened, data, note or (lambda sentence: None))

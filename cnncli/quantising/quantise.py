@@ -14,13 +14,13 @@ import numpy as np
 from ..data import Data, Images
 from ..errors import DataError, UsageError, printable, told
 from ..evaluation import scores
-from ..evaluation.held_out import Labelled, labelled_images
+from ..evaluation.held_out import Labelled, NoImages, labelled_images
 from ..evaluation.scores import Evaluation
 from ..kernels import Array, set_threads
 from ..layers.int8 import ALL_BYTES, whole_weights
 from ..model import Model
 from ..model.calibration import calibrate, cross_entropy, expected_error, reliability
-from ..model.int8_file import real_weights
+from ..model.int8_file import mark_of, real_weights
 from ..network import Network
 from ..network.int8_plan import Quantisation
 from ..plain import in_plain_json
@@ -91,8 +91,7 @@ class Quantised:
 
 
 def _figures(found: Evaluation) -> dict[str, float]:
-    temperature = found.calibration.temperature if found.calibration else 1.0
-    return {"accuracy": found.accuracy, "loss": cross_entropy(found.logits, found.labels, temperature),
+    return {"accuracy": found.accuracy, "loss": found.loss,
             "calibration_error": expected_error(reliability(found.confidences, found.right))}
 
 
@@ -166,13 +165,13 @@ def _spread(images: Images | _Part, most: int) -> _Part:
 def _images(opened: Opened, data: Data | None, note: Note, progress: Progress | None
             ) -> tuple[Images | _Part, Images | _Part, str]:
     """Return the images that choose, those that judge, and what part of the folder the latter are."""
-    def of(split: Any) -> Labelled:
-        return labelled_images(opened, data, split, False, note, progress, remedy="cnn quantize DATA")
+    def of(split: Any, tell: Note = note) -> Labelled:
+        return labelled_images(opened, data, split, False, tell, progress, remedy="cnn quantize DATA")
 
-    chosen_by = None
+    chosen_by, notes = None, list[str]()  # which speak of images that are tested
     if data is None:
-        with suppress(DataError):  # there are none; what else is wrong is wrong with the test images, too
-            chosen_by = of("val").images
+        with suppress(NoImages):
+            chosen_by = of("val", notes.append).images
     if chosen_by is None:
         images = of("test" if data is None else None).images
         if data is None:
@@ -183,7 +182,9 @@ def _images(opened: Opened, data: Data | None, note: Note, progress: Progress | 
         return _Part(images, np.arange(0, len(images), 2)), _Part(images, np.arange(1, len(images), 2)), "half"
     try:
         return chosen_by, of("test").images, "test"
-    except DataError:
+    except NoImages:
+        for sentence in notes:
+            note(sentence)
         note("There are no test images, so that the validation images, which choose, are also those that judge.")
         return chosen_by, chosen_by, "val"
 
@@ -192,7 +193,7 @@ class _Work:
     """The quantising of one model."""
 
     def __init__(self, opened: Opened, chosen_by: Images | _Part, progress: Progress | None) -> None:
-        self.opened, self.model, self.progress = opened, opened.model, progress
+        self.opened, self.model, self.progress = opened, opened.model.in_floats(), progress
         self.network = folded(self.model.network)
         self.images = _spread(chosen_by, TRIED)
         self.labels = self.images.labels
@@ -269,7 +270,8 @@ class _Work:
         network.quantisation = quantisation
         self._begin("calibrating", 1)
         logits = self._logits(quantisation)
-        training = {**self.model.training, "quantised": {"ranges": way, "float_layers": list(floats)}}
+        training = {**self.model.training, "quantised": {
+            "ranges": way, "float_layers": list(floats), "made_of": mark_of(self.model.network)}}
         result = Model(network, self.model.classes, self.model.preprocessing, training,
                        calibrate(logits, self.labels[: len(logits)]))
         result.seen, result.strangeness, result.flips = self.model.seen, self.model.strangeness, self.model.flips

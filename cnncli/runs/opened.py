@@ -13,6 +13,7 @@ from ..data.outputs import Kind, checked_path, claim
 from ..errors import ModelError, UsageError, brief, did_you_mean, printable, quoted
 from ..model import Model
 from ..model.checkpoint import load_model, model_path
+from ..model.int8_file import mark_of
 from ..model.precision import AUTO, decide, forward_speeds, wanted
 from ..model.predict import LATEST
 from ..weights.pretrained import installed, is_pretrained, pretrained
@@ -89,6 +90,15 @@ class Opened:
         name = f"{self.path.stem}-int8.safetensors"
         return self.run.path / name if self.run else Path(name)
 
+    def called(self, what: str) -> str:
+        """Return the name in the run's folder of what is made of this model.
+
+        Args:
+            what: Its name if the model is the run's own. Of another model file in the folder, such as an int8 one, the
+                file's name is added: page-model-int8.
+        """
+        return what if self.path.name == MODEL else f"{what}-{self.path.stem}"
+
     def place(self, out: str | os.PathLike[str] | None, kind: str, inside: str = "") -> Path:
         """Return the folder for results about this model.
 
@@ -138,10 +148,18 @@ def quantised(model: AnyModel) -> Opened:
     if not opened.int8_path.is_file():
         raise UsageError(f"{printable(opened.path)} has no quantised model beside it; make one with: {remedy}")
     found = replace(open_model(opened.int8_path), notes=opened.notes)
-    if {**found.model.training, "quantised": None} != {**opened.model.training, "quantised": None}:
+    if not _was_made_of(found.model, opened.model):
         raise UsageError(f"{printable(found.path)} was not made of {printable(opened.path)} as it is now, but of "
                          f"another state of its training; make it again with: {remedy}")
     return found
+
+
+def _was_made_of(made: Model, model: Model) -> bool:
+    """Return whether a quantised model was made of a model, by what they say of their training, and by its numbers."""
+    said = made.training.get("quantised")
+    mark = said.get("made_of") if isinstance(said, dict) else None
+    return ({**made.training, "quantised": None} == {**model.training, "quantised": None}
+            and mark in (None, mark_of(model.network)))
 
 
 def in_precision(model: AnyModel, precision: str | None, note: Callable[[str], None]) -> Opened:

@@ -142,7 +142,7 @@ def claimed(opened: Opened, layers: Sequence[str], images: Images, folder: str |
     """Hold the files of the sheets that are drawn of a model's layers and of images, as long as this lasts; the folder
     is by default pictures/ in the run's, else ./<model>-pictures. Raises UsageError or SaveError as
     ``cnncli.data.outputs.claim``."""
-    into, taken = opened.place(folder, "pictures", inside="pictures"), set[str]()
+    into, taken = opened.place(folder, "pictures", inside=opened.called("pictures")), set[str]()
     paths = [image for image in image_files(images) if isinstance(image, str)]
     kinds: dict[StrPath, Kind] = {into / _filters_file(each): FILTERS for each in _convolutions(opened, layers)}
     kinds |= {into / file_name("activations", path, taken): ACTIVATIONS for path in paths}

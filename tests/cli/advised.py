@@ -5,6 +5,7 @@ that the message names."""
 import re
 import shlex
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -63,11 +64,10 @@ def watched(monkeypatch: pytest.MonkeyPatch, seen: Callable[[str, str | None], N
         running[0] = info_name if self.examples else None  # without them it is no command of the program
         return begin(self, info_name, *args, **extra)
 
-    def looked_at(text: str, model: object, typed: Callable[..., str]) -> str:
+    def looked_at(text: str, *given: object, typed: Callable[..., str]) -> str:
         seen(text, running[0])
-        return typed(text, model)
+        return typed(text, *given)
 
     monkeypatch.setattr(Command, "make_context", make_context)
     for module in (cli, output):
-        typed = module.typed
-        monkeypatch.setattr(module, "typed", lambda text, model=None, typed=typed: looked_at(text, model, typed))
+        monkeypatch.setattr(module, "typed", partial(looked_at, typed=module.typed))

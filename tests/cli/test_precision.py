@@ -7,6 +7,7 @@ import pytest
 
 import cnncli
 from cnncli.cli import main
+from cnncli.errors import quoted
 from cnncli.model import precision
 from cnncli.network import Network
 
@@ -73,9 +74,40 @@ def test_the_report_says_what_a_model_computed_in(home: Path) -> None:
     page, said = Path("runs/small/report.html"), "<dt>precision</dt>"
     assert main(["test", "--precision", "bfloat16"]) == 0
     assert "bfloat16" in page.read_text()
+    assert json.loads(page.with_name("test.json").read_text())["computed_in"] == "bfloat16"
     assert main(["test"]) == 0
     assert "bfloat16" not in page.read_text()
     assert said not in page.read_text()
+
+
+def test_what_shows_why_is_advised_in_the_same_precision(home: Path, capsys: pytest.CaptureFixture[str],
+                                                         monkeypatch: pytest.MonkeyPatch) -> None:
+    image = str(next(Path("photos").rglob("*.png")))
+    for how, ending in (([], ""), (["--precision", "bfloat16"], " --precision bfloat16"),
+                        (["--precision", "float32"], ""), (["--precision", "auto"], "")):
+        assert main(["predict", image, "-m", "small", *how]) == 0
+        assert capsys.readouterr().err.endswith(f"To see why: cnn explain {quoted(image)}{ending} -m small\n")
+    monkeypatch.setenv("CNN_PRECISION", "bfloat16")  # which the advised command follows, too
+    assert main(["predict", image]) == 0
+    assert capsys.readouterr().err.endswith(f"cnn explain {quoted(image)}\n")
+
+
+def test_what_computes_elsewhere_is_written_and_checked_in_float32(
+        home: Path, used: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    assert main(["export", "plain.c"]) == main(["page", "--no-units", "--out", "plain.html"]) == 0
+    monkeypatch.setenv("CNN_PRECISION", "bfloat16")
+    assert main(["export", "small.c"]) == main(["page", "--no-units", "--out", "small.html"]) == 0
+    assert used == []
+    model = cnncli.load("runs/latest")
+    model.network.precision = "bfloat16"
+    cnncli.export_model(model, "set.c")
+    cnncli.write_page(model, None, "set.html", with_units=False)
+    for name in ("small", "set"):
+        for kind in ("c", "html"):
+            assert Path(f"{name}.{kind}").read_bytes() == Path(f"plain.{kind}").read_bytes()
+    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    assert main(["export", "small.onnx"]) == 0
+    cnncli.export_model(model, "set.onnx")
 
 
 def test_a_quantised_model_computes_in_int8_only(home: Path, capsys: pytest.CaptureFixture[str],

@@ -97,6 +97,48 @@ def test_a_quantised_model_of_another_state_of_the_training_is_not_used(
     assert main(["test", "--precision", "int8"]) == 0
 
 
+def test_a_quantised_model_of_another_model_of_that_name_is_not_used(
+        home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Also where nothing is known of how either was trained."""
+    model = cnncli.load("runs/latest")
+    model.training = {}
+    model.save("alone.safetensors")
+    assert main(["quantize", "-m", "alone.safetensors", "photos"]) == 0
+    image = ["predict", str(next(Path("photos").rglob("*.png"))), "-m", "alone.safetensors", "--precision", "int8"]
+    assert main(image) == 0
+    next(iter(model.network.parameters().values()))[...] *= 1.01
+    model.save("alone.safetensors")
+    capsys.readouterr()
+    assert main(image) == 2
+    assert "alone-int8.safetensors was not made of alone.safetensors as it is now" in capsys.readouterr().err
+
+
+def test_its_weights_are_as_large_as_inspect_says(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["quantize"]) == 0
+    sizes = {}
+    for name in ("model", "model-int8"):
+        capsys.readouterr()
+        assert main(["inspect", f"runs/small/{name}.safetensors", "--json"]) == 0
+        found = json.loads(capsys.readouterr().out)
+        sizes[name] = found["weight_bytes"]
+        assert found["parameters"] * (4 if name == "model" else 1) <= found["weight_bytes"]
+    assert sizes["model-int8"] < 0.3 * sizes["model"]
+    assert main(["inspect", "runs/small/model-int8.safetensors"]) == 0
+    assert f"the weights take {sizes['model-int8'] / 1e3:.3g} kB" in capsys.readouterr().out
+
+
+def test_its_pictures_and_its_page_lie_beside_those_of_the_run(home: Path) -> None:
+    image, int8 = str(next(Path("photos").rglob("*.png"))), ["-m", "runs/small/model-int8.safetensors"]
+    assert main(["quantize"]) == 0
+    assert main(["visualize-filters", image]) == main(["page", "--no-units"]) == 0
+    files = {path: path.read_bytes() for path in Path("runs/small").rglob("*") if path.suffix in (".png", ".html")}
+    assert main(["visualize-filters", image, *int8]) == main(["page", "--no-units", *int8]) == 0
+    assert Path("runs/small/pictures-model-int8").is_dir()
+    assert Path("runs/small/page-model-int8.html").exists()
+    for path, content in files.items():
+        assert path.read_bytes() == content
+
+
 def test_the_commands_that_are_advised_are_about_this_model(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     image = str(next(Path("photos").rglob("*.png")))
     cnncli.load("runs/latest").save("alone.safetensors")

@@ -217,7 +217,7 @@ def test_a_model_in_lines(capsys: pytest.CaptureFixture[str]) -> None:
     from cnncli.model.summary import summarise
 
     made = summarise(small_model())
-    many = Summary(None, made.input_shape, [f"c{i}" for i in range(13)], made.layers, made.preprocessing, {})
+    many = Summary(None, made.input_shape, [f"c{i}" for i in range(13)], made.layers, made.preprocessing, {}, 1932)
     inspecting._print(many, Path("a\nb"))
     said = lines(capsys)
     assert said[0] == "model         a\\nb"
@@ -232,8 +232,8 @@ def test_a_model_in_lines(capsys: pytest.CaptureFixture[str]) -> None:
     assert rows["total"] == ["total", "483", "3,600"]
     assert said[-1] == ("An image costs 3.6 k multiply-adds, 7.2 k FLOP; the weights take 1.93 kB. Sizes are height x "
                         "width x channels.")
-    inspecting._print(Summary("a", made.input_shape, ["x"] * 12, made.layers, made.preprocessing, {"epoch": 3}),
-                      Path("m"))
+    inspecting._print(Summary("a", made.input_shape, ["x"] * 12, made.layers, made.preprocessing, {"epoch": 3},
+                              1932), Path("m"))
     said = lines(capsys)
     assert said[3].endswith("x, x")
     assert said[-1].split() == ["epoch", "3"]

@@ -55,8 +55,11 @@ def test_a_page_goes_into_its_runs_folder(here: Path) -> None:
     class Run:
         path, name, config, history, kept = here, "boots", dict[str, Any](), list[Any](), None
 
-    opened = Opened(small_model(), here / "m.safetensors", Run())  # type: ignore[arg-type]
-    made = write_page(opened, ())
+    def written(name: str) -> Written:
+        return write_page(Opened(small_model(), here / name, Run()), ())  # type: ignore[arg-type]
+
+    assert written("model-int8.safetensors").path == here / "page-model-int8.html"  # beside the other one
+    made = written("model.safetensors")
     assert made.path == here / "page.html"
     assert "Model <bdi>boots</bdi>: " in Path(made.path).read_text(encoding="utf-8")
     assert 'id="trained"' not in Path(made.path).read_text(encoding="utf-8")

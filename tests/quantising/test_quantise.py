@@ -9,7 +9,7 @@ import pytest
 import cnncli
 from cnncli import kernels
 from cnncli.errors import DataError, ModelError, UsageError
-from cnncli.evaluation.held_out import labelled_images
+from cnncli.evaluation.held_out import NoImages, labelled_images
 from cnncli.model.calibration import cross_entropy
 from cnncli.quantising import choosing
 from cnncli.quantising import quantise as module
@@ -30,6 +30,9 @@ def test_it_answers_as_before_and_says_what_was_lost(home: Path) -> None:
     found.model.save("runs/small/model-int8.safetensors")
     again = cnncli.evaluate("runs/small/model-int8.safetensors", split="test")
     assert found.after.accuracy == again.accuracy
+    figures = found.as_json()
+    assert [figures[when]["loss"] for when in ("before", "after")] == [tested.loss, again.loss]
+    assert [each.as_json()["computed_in"] for each in (tested, again)] == ["float32", "int8"]
     assert ("precision", "int8") in again.facts
     assert ("precision", "int8") not in tested.facts
     assert abs(found.drop) <= 100 / tested.image_count
@@ -150,7 +153,7 @@ def _without(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
     def none(opened, data, split, *rest, **how):
         if split == part:
-            raise DataError(f"there are no {part} images")
+            raise NoImages(f"there are no {part} images")
         return real(opened, data, split, *rest, **how)
 
     monkeypatch.setattr(module, "labelled_images", none)
@@ -188,6 +191,36 @@ def test_a_model_that_computes_no_numbers_is_refused(home: Path) -> None:
             model.network.parameters()[name][...] = value
             with pytest.raises(ModelError, match=r"layer \w+ computes numbers that are too large, or no numbers"):
                 cnncli.quantise(model, images)
+
+
+def test_what_is_lost_is_lost_from_float32(home: Path) -> None:
+    model = cnncli.load("runs/latest")
+    plain = cnncli.quantise(model)
+    model.network.precision = "bfloat16"
+    found = cnncli.quantise(model)
+    np.testing.assert_array_equal(found.before.logits, plain.before.logits)
+    assert model.network.precision == "bfloat16"
+
+
+def test_validation_images_of_which_none_can_be_used_are_not_called_missing(home: Path) -> None:
+    for sample in labelled_images(open_model(), None, "val").images.samples:
+        Path(sample.path).write_bytes(b"nothing")
+    notes: list[str] = []
+    with pytest.raises(DataError, match="none of the 8 images can be used"):
+        cnncli.quantise("runs/latest", note=notes.append)
+    assert not any("no validation images" in sentence for sentence in notes)
+
+
+def test_what_is_told_of_the_images_tested_is_told_of_these_alone(home: Path) -> None:
+    """Not of the validation images, too, which only choose."""
+    opened = open_model()
+    for part in ("val", "test"):
+        opened.model.seen = labelled_images(opened, None, part).images.marks[:3]
+        notes: list[str] = []
+        cnncli.quantise(opened, note=notes.append)
+        assert [sentence for sentence in notes if "images tested" in sentence] == [] if part == "val" else [
+            "3 of the 8 images tested are among those that small was trained on. The accuracy on the others says more "
+            "about new images."]
 
 
 def test_images_that_cannot_be_used_are_told_of_wherever_they_are(home: Path) -> None:
