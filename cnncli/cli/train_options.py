@@ -135,6 +135,9 @@ _OPTIONS = (
               help="float32, or bfloat16: what layers hand on is stored in half the memory, and rounded. auto: measure "
                    "some steps of both, and take bfloat16 if it is clearly faster.  [default: CNN_PRECISION, or "
                    "float32]"),
+    _learning("--shards", type=int, metavar="K",
+              help="Compute each batch in K parts, one after the other, in the memory of one. Each part has batch-norm "
+                   "statistics of its own, so that another number gives another model.  [default: 1]"),
     _augmentation("--augment", metavar="HOW", shell_complete=augmentation_names,
                   help="How training images are changed each time they are used: auto, none, digits, photo, strong, or "
                        "a list of changes with their strengths, like shift=4,flip,rotate=10. The changes are shift, "

@@ -67,8 +67,9 @@ class TrainView(Observer):
     def started(self, run: Run, summary: TrainingSummary) -> None:
         recipe, images = summary["recipe"], summary["images"]
         height, width = recipe["size"]
+        parts = f" in {recipe['shards']} parts" if "shards" in recipe else ""
         steps = (f"{recipe['optimizer']}, {recipe['schedule']} up to {recipe['lr']:g}, batches of "
-                 f"{recipe['batch_size']}, ")
+                 f"{recipe['batch_size']}{parts}, ")
         how = "" if recipe["probe"] else steps
         split = f", split seed {recipe['split_seed']}" if "split_seed" in recipe else ""
         precision = f", {recipe['precision']}" if "precision" in recipe else ""

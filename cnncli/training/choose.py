@@ -22,6 +22,7 @@ from .defaults import Defaults, has_norm, parameters
 from .finetune import frozen_blocks
 from .options import ALL, AUTO, FAST, Options
 from .recipe import Recipe, schedule_config
+from .shards import FEWEST
 from .start import Start
 
 SMALLEST_BATCH = 8
@@ -120,6 +121,7 @@ def choose(options: Options, facts: Facts, start: Start) -> Choice:
         range=preprocessing.range if options.range is None else parse_range(options.range),  # None: found in decoding
         float_range=None if options.range else preprocessing.float_range,
         precision=BFLOAT16 if options.precision == BFLOAT16 else FLOAT32,  # auto: prepare.py measures
+        shards=_shards(options.shards, min(batch_size, images)),
         **_fine_tuning(options, start, tuning.stem_rate, batch_size),
     )
     if start.source:
@@ -192,6 +194,14 @@ def _batch_size(given: int | None, images: int, usual: int) -> tuple[int, list[s
     while size > SMALLEST_BATCH and images < size * STEPS_AN_EPOCH:
         size //= 2
     return size, [f"Batches of {size}, because there are only {images:,} training images."] if size < usual else []
+
+
+def _shards(given: int | None, batch: int) -> int:
+    """Return the number of parts of a batch. Raises UsageError if there are more than it has images for."""
+    if given is not None and given > 1 and given * FEWEST > batch:
+        raise UsageError(f"--shards {given} leaves less than {FEWEST} of {batch} images for each part of a batch; give "
+                         f"at most {max(1, batch // FEWEST)}, or larger batches with --batch-size.")
+    return given or 1
 
 
 def _augmentation(

@@ -55,6 +55,7 @@ class _Shared(TypedDict, total=False):
     freeze: Freeze | int | None
     range: str | Sequence[float] | None
     precision: Wanted | None
+    shards: int | None
 
 
 class FoldsOptions(_Shared, total=False):

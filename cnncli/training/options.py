@@ -70,6 +70,7 @@ class Options:
     probe: bool | None = None
     fit: Resize | None = None  # how images become the network's shape
     precision: Wanted | None = None
+    shards: int | None = None  # parts of a batch
     range: str | Sequence[float] | None = None  # what is black and white of images deeper than 8 bits, as "0:4095"
 
     def __post_init__(self) -> None:
@@ -100,6 +101,7 @@ class Options:
         _check_whole("epochs", self.epochs, 1)
         _check_whole("batch size", self.batch_size, 1)
         _check_whole("patience", self.patience, 1)
+        _check_whole("number of parts of a batch", self.shards, 1)
         _check_whole("seed", self.seed, 0, LARGEST_SEED)
         _check_whole("split seed", self.split_seed, 0, LARGEST_SEED)
         for side in self.size if isinstance(self.size, tuple | list) else [self.size]:
@@ -200,7 +202,8 @@ def _check_fine_tuning(options: Options) -> None:
         raise UsageError(f"--freeze must be a number of blocks, {ALL} or {NONE}, not {brief(freeze)}.")
     if options.probe:
         for what, value in (("--epochs", options.epochs), ("--time", options.time), ("--freeze", freeze),
-                            ("--augment", options.augment), ("--patience", options.patience)):
+                            ("--augment", options.augment), ("--patience", options.patience),
+                            ("--shards", options.shards)):
             if value is not None:
                 raise UsageError(f"--probe and {what} cannot be given together, because --probe only fits the last "
                                  "layer, to features that are computed once; leave one of them out.")

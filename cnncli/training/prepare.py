@@ -159,9 +159,10 @@ class Material:
         optimiser, loss, rates = recipe.make_optimiser(), recipe.make_loss(), recipe.make_rates(network)
         frozen = finetune.frozen_blocks(network, recipe.freeze)
         if frozen:
-            return PartTrainer(network, frozen, optimiser, loss, self.setting.threads, recipe.seed, rates)
+            return PartTrainer(network, frozen, optimiser, loss, self.setting.threads, recipe.seed, rates,
+                               recipe.shards)
         return Trainer(network, optimiser, loss, self.setting.threads, seed=recipe.seed, rates=rates,
-                       precision=wanted(network.precision))
+                       precision=wanted(network.precision), shards=recipe.shards)
 
 
 def begin(data: Data, options: Options, name: str | None, runs: str, setting: Setting) -> Prepared:

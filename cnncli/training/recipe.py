@@ -20,7 +20,7 @@ from .options import Options
 
 # What is refused in a recipe as it is where it is asked for.
 _AS_ASKED = ("epochs", "batch_size", "lr", "optimizer", "weight_decay", "loss", "label_smoothing", "size", "seed",
-             "split_seed", "patience", "ema", "sampling", "fold")
+             "split_seed", "patience", "ema", "sampling", "fold", "shards")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,7 @@ class Recipe:
       stem_rate is the learning rate of the first block as a multiple of the last one's (None: 1). fixed_statistics: the
       batch norms' running statistics are kept.
     - range and float_range are those of a Preprocessing.
-    - precision is what was chosen.
+    - precision is what was chosen. shards is the number of parts that each batch is computed in.
 
     config() leaves out entries that equal their default, because runs of earlier versions lack them.
     """
@@ -85,6 +85,7 @@ class Recipe:
     range: tuple[float, float] | None = None
     float_range: tuple[float, float] | None = None
     precision: Precision = FLOAT32
+    shards: int = 1
 
     def config(self) -> dict[str, Any]:
         """Return it as JSON values: Recipe.from_config takes them back."""

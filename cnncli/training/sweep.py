@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack  # which type checkers bring along
 
 # What a training is like that makes steps; --probe makes none.
-_OF_STEPS = ("lr", "optimizer", "schedule", "warmup", "weight_decay", "ema", "batch_size", "sampling")
+_OF_STEPS = ("lr", "optimizer", "schedule", "warmup", "weight_decay", "ema", "batch_size", "sampling", "shards")
 _Path = str | os.PathLike[str]
 
 

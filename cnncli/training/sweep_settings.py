@@ -16,7 +16,7 @@ from ..data.sizes import parse as parse_size
 from ..errors import UsageError, brief, no_such, printable
 from .options import Options
 
-WHOLE = ("epochs", "batch_size", "seed", "patience")
+WHOLE = ("epochs", "batch_size", "seed", "patience", "shards")
 NUMBERS = ("lr", "warmup", "weight_decay", "label_smoothing", "ema")
 WORDS = ("arch", "init", "recipe", "time", "optimizer", "schedule", "loss", "class_weights", "sampling", "augment",
          "fit", "range", "precision")

@@ -85,6 +85,7 @@ def train(
     range: str | Sequence[float] | None = None,
     fit: Resize | None = None,
     precision: Wanted | None = None,
+    shards: int | None = None,
 ) -> Run:
     """Train a classifier on a folder of images, or on arrays in memory.
 
@@ -174,6 +175,8 @@ def train(
             the model file stay float32. "auto" measures some steps of both first, and takes bfloat16 only if it is
             clearly faster. None: as the environment variable CNN_PRECISION says, else "float32"; with resume, what the
             run began with.
+        shards: How many parts each batch is computed in, one after the other, in the memory of one. Each part has
+            batch-norm statistics of its own, so that another number gives another model. None: 1.
 
     Returns:
         The run. Its .path is the folder, .model the model of the best epoch, .history one dict per epoch, .skipped the
@@ -201,7 +204,7 @@ def train(
         sampling=sampling, time=None if time is None else seconds_of(time), fold=fold, recipe=recipe,
         exclude=None if exclude is None else names_of(exclude), labels=labels_of(labels), group_by=groups_of(group_by),
         init=None if init is None else os.fspath(init), freeze=freeze, probe=probe, range=range, fit=fit,
-        precision=precision)
+        precision=precision, shards=shards)
     if resume is not False and name is not None:
         raise UsageError("a run that is resumed keeps its name; leave --name out.")
     if threads is not None:

@@ -20,6 +20,7 @@ from ..network.plan import Plan
 from ..optim import SGD, Optimiser, Schedule, clip_scale, gradient_norm
 from ..values import as_hinted
 from .precision import HARDLY, Step, step_speeds
+from .shards import Shards, cuts
 
 _NETWORKS: WeakKeyDictionary[Optimiser, "ref[Network]"] = WeakKeyDictionary()  # which network an optimiser changes
 
@@ -41,6 +42,9 @@ class Trainer:
         precision: What the network computes in from now on: "float32", "bfloat16", or "auto", which measures both
             before the first step, with batches of its size. None: as the environment variable CNN_PRECISION says, else
             as the network is set (``Network.precision``).
+        shards: How many parts each batch is computed in, one after the other, in the memory of one. Each part has
+            batch-norm statistics of its own, and at least two images. The gradients of all are averaged before the
+            update.
 
     Attributes:
         logits: After a step, the network's outputs for its batch, float32 (n, classes). The next step overwrites them.
@@ -58,9 +62,9 @@ class Trainer:
     def __init__(
         self, network: Network, optimiser: Optimiser, loss: Loss | None = None, threads: int | None = None,
         clip_norm: float | None = None, seed: int = 0, rates: Mapping[str, float] | None = None,
-        schedule: Schedule | Callable[[int], float] | None = None, precision: Wanted | None = None,
+        schedule: Schedule | Callable[[int], float] | None = None, precision: Wanted | None = None, shards: int = 1,
     ) -> None:
-        _check(network, optimiser, loss, clip_norm, schedule)
+        _check(network, optimiser, loss, clip_norm, schedule, shards)
         if threads is not None:
             kernels.set_threads(threads)
         if network.quantisation:
@@ -72,6 +76,7 @@ class Trainer:
         self.network = network
         self.optimiser = optimiser
         self.loss = loss or CrossEntropy()
+        self.shards = shards
         self.clip_norm = clip_norm
         self.schedule = schedule.filled(optimiser.lr) if isinstance(schedule, Schedule) else schedule
         if self.schedule:
@@ -79,6 +84,7 @@ class Trainer:
         self.logits: Array = np.empty((0, *network.output_shape), np.float32)
         self._calls: dict[tuple[int, bool], _Prepared] = {}
         network.clock[:] = seed, 0
+        self._parts = Shards(network, shards) if shards > 1 else None
         self._norm = gradient_norm(network.gradients())
         gradients, parameters = network.gradients(), network.parameters()  # what is frozen has no gradient
         optimiser.bind({name: parameters[name] for name in gradients}, gradients, rates)
@@ -112,18 +118,31 @@ class Trainer:
         images = self._checked(images)
         count, classes = len(images), self.network.output_shape[0]
         labels = as_labels(labels, count, classes)
+        if mixed is not None:
+            mixed = as_labels(mixed[0], count, classes, "other labels"), _checked_shares(mixed[1], count)
         if self._measures:
             self._choose_precision(count)
-        prepared = self._prepared(count, mixed is not None)
-        plan = prepared.plan
-        if mixed is not None and prepared.mixed is not None:
-            np.copyto(prepared.mixed[0], as_labels(mixed[0], count, classes, "other labels"))
-            np.copyto(prepared.mixed[1], _checked_shares(mixed[1], count))
-        np.copyto(plan.input, images)
-        np.copyto(prepared.labels, labels)
         if self.schedule:
             self.optimiser.lr = self.schedule(self.steps_done)
         self.network.clock[1] += np.uint64(1)
+        loss = self._in_parts(self._parts, images, labels, mixed) if self._parts else self._learn(images, labels, mixed)
+        norm = self._norm()
+        if not math.isfinite(norm):
+            names = self._norm.not_finite()
+            raise TrainingError(f"the gradient of {names[-1]} became infinite or NaN; use a lower learning rate.")
+        self.optimiser.step(clip_scale(norm, self.clip_norm))
+        self.network.changed()
+        return loss
+
+    def _learn(self, images: Array, labels: Array, mixed: Mixed | None) -> float:
+        """Go forward and backward; return the mean loss. Leaves the gradients in the network, and ``logits``."""
+        prepared = self._prepared(len(images), mixed is not None)
+        plan = prepared.plan
+        if mixed is not None and prepared.mixed is not None:
+            np.copyto(prepared.mixed[0], mixed[0])
+            np.copyto(prepared.mixed[1], mixed[1])
+        np.copyto(plan.input, images)
+        np.copyto(prepared.labels, labels)
         plan.forward()
         for call in prepared.loss_calls:
             call()
@@ -134,12 +153,26 @@ class Trainer:
                 raise TrainingError(f"the loss became {loss}, because images hold infinities or NaN; leave these out.")
             raise TrainingError(f"the loss became {loss}; use a lower learning rate.")
         plan.backward()
-        norm = self._norm()
-        if not math.isfinite(norm):
-            names = self._norm.not_finite()
-            raise TrainingError(f"the gradient of {names[-1]} became infinite or NaN; use a lower learning rate.")
-        self.optimiser.step(clip_scale(norm, self.clip_norm))
-        self.network.changed()
+        return loss
+
+    def _in_parts(self, parts: Shards, images: Array, labels: Array, mixed: Mixed | None) -> float:
+        """Do the same for each part of a batch, and leave the mean of their gradients."""
+        count, loss = len(images), 0.0
+        logits = np.empty((count, *self.network.output_shape), np.float32)
+        parts.start()
+        try:
+            for part, (first, end) in enumerate(cuts(count, parts.count)):
+                parts.begin(part)
+                of_part = mixed and (mixed[0][first:end], mixed[1][first:end])
+                share = (end - first) / count
+                loss += share * self._learn(images[first:end], labels[first:end], of_part)
+                logits[first:end] = self.logits
+                parts.end(share)
+        except BaseException:
+            parts.undo()
+            raise
+        parts.finish()
+        self.logits = logits
         return loss
 
     def _checked(self, images: Array) -> Array:
@@ -154,7 +187,8 @@ class Trainer:
         """Measure steps of such batches, and compute in the precision that is faster from now on."""
 
         def step_in(precision: Precision) -> Step:
-            return Trainer(in_precision(self.network, precision), SGD(lr=HARDLY), self.loss, precision=precision).step
+            return Trainer(in_precision(self.network, precision), SGD(lr=HARDLY), self.loss, precision=precision,
+                           shards=self.shards).step
 
         self.network.precision = decide(AUTO, lambda: step_speeds(self.network, batch, step_in)).precision
         self._measures = False
@@ -176,12 +210,13 @@ class PartTrainer(Trainer):
     """
 
     def __init__(self, network: Network, frozen: int, optimiser: Optimiser, loss: Loss, threads: int | None = None,
-                 seed: int = 0, rates: Mapping[str, float] | None = None) -> None:
+                 seed: int = 0, rates: Mapping[str, float] | None = None, shards: int = 1) -> None:
         self._body, rest = network.split(blocks(network)[frozen - 1].last)
         self._features: dict[int, Array] = {}  # what the frozen part makes of a batch, by its size
         learning = rest.gradients()
         super().__init__(rest, optimiser, loss, threads, seed=seed, precision=wanted(network.precision),
-                         rates=rates and {name: rate for name, rate in rates.items() if name in learning})
+                         rates=rates and {name: rate for name, rate in rates.items() if name in learning},
+                         shards=shards)
 
     def step(self, images: Array, labels: Array, mixed: Mixed | None = None) -> float:
         count = len(images)
@@ -201,7 +236,7 @@ class _Prepared(NamedTuple):
 
 
 def _check(network: Network, optimiser: Optimiser, loss: Loss | None, clip_norm: float | None,
-           schedule: Callable[[int], float] | None) -> None:
+           schedule: Callable[[int], float] | None, shards: int) -> None:
     """Raise UsageError where something is not what a trainer takes."""
     for what, given, kind in (("network", network, Network), ("optimiser", optimiser, Optimiser), ("loss", loss, Loss)):
         if given is not None and not isinstance(given, kind):
@@ -215,6 +250,8 @@ def _check(network: Network, optimiser: Optimiser, loss: Loss | None, clip_norm:
     if schedule is not None and not callable(schedule):
         raise UsageError("the schedule of a trainer must be a Schedule or a function of the step, not "
                          f"{brief(schedule)}.")
+    if isinstance(shards, bool) or shards < 1:
+        raise UsageError(f"the number of parts of a batch must be at least 1, not {brief(shards)}.")
     if clip_norm is not None and not (isinstance(clip_norm, int | float) and clip_norm > 0):
         raise UsageError(f"the norm that gradients are clipped to must be above 0, not {brief(clip_norm)}.")
 
@@ -224,4 +261,4 @@ def _checked_shares(shares: Array, count: int) -> Array:
     shares = np.asarray(shares)
     if shares.shape not in ((count,), ()) or shares.dtype.kind != "f" or not (0 <= shares.min() <= shares.max() <= 1):
         raise DataError(f"the shares must be one number from 0 to 1 for each of {count} images.")
-    return shares
+    return np.broadcast_to(shares, (count,))
