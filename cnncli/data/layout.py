@@ -100,9 +100,9 @@ def refuse_several(root: str, found: Found) -> list[str]:
     sets = [name for name, items in found.classes.items() if _has_splits([item[1] for item in items])]
     names = list(inside)
     base = os.path.basename(os.path.abspath(root)).casefold()
-    for name in names:
+    for name in (each for each in names if inside[each] and (_is_version(each) or each.casefold() == base)):
         others = {other for other in names if other != name and (not inside[other] or inside[other] != inside[name])}
-        if len(others) > 1 and inside[name] >= others and (_is_version(name) or name.casefold() == base):
+        if len(others) > 1 and inside[name] >= others:
             raise DataError(f"{printable(root)} holds its class folders a second time in {printable(name)}/; move "
                             f"{printable(name)}/ away, or give only {quoted(os.path.join(root, name))}.")
     what, splits, notes = "train/ and other splits", "", []
