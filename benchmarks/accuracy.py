@@ -45,6 +45,7 @@ CASES = (
     Case("cifar-resnet20", "cifar10", ("--arch", "resnet20", "--epochs", "30"), 0.91),
     Case("cifar-auto", "cifar10", ("--epochs", "20"), 0.93),
     Case("cifar-fast", "cifar10", ("--recipe", "fast"), 0.94, (0,), ("--tta",)),
+    Case("cifar-fast-bfloat16", "cifar10", ("--recipe", "fast", "--precision", "bfloat16"), 0.94, (0,), ("--tta",)),
 )
 
 
