@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..errors import UsageError, printable, quoted
-from .command import Command, force_option, json_option, open_and_say, threads_option
+from .command import Command, force_option, json_option, labels_option, open_and_say, threads_option
 from .completing import model_names
 from .output import emit, emit_json, note, report_skipped
 from .progress import steps
@@ -33,11 +33,12 @@ EXAMPLES = (
               help="How many points of accuracy may be lost on held-out images. A single image is never too many.")
 @click.option("--fall-back", is_flag=True,
               help="If more is lost, leave the layers that lose most in float32, instead of writing nothing.")
+@labels_option
 @force_option
 @json_option
 @threads_option
 def command(model: Path | None, data: str | None, named: Path | None, out: Path | None, max_drop: float,
-            fall_back: bool, force: bool, as_json: bool) -> int:
+            fall_back: bool, labels: str | None, force: bool, as_json: bool) -> int:
     """Make a smaller model, of 8-bit numbers, of a trained one.
 
     Weights and activations become whole numbers of 8 bits, which is called quantising. The weights take a quarter
@@ -46,8 +47,8 @@ def command(model: Path | None, data: str | None, named: Path | None, out: Path 
     MODEL is a model file, a run (its folder, or its name in runs/) or a pretrained network. Without it, the latest
     run's model is quantised. MODEL may also be given with -m.
 
-    The run's validation images choose what the 8 bits stand for. Its test images show what is lost. With DATA, a
-    folder with one sub-folder per class, every second image chooses and the others show what is lost.
+    The run's validation images choose what the 8 bits stand for. Its test images show what is lost. With DATA,
+    another folder with one sub-folder per class, every second image chooses and the others show what is lost.
 
     Prints accuracy, loss and calibration before and after. If more than --max-drop points of accuracy are lost,
     nothing is written, and the layers that lose most are named.
@@ -68,7 +69,8 @@ def command(model: Path | None, data: str | None, named: Path | None, out: Path 
                          "--out.")
     with opened.claim({path: INT8_FILE}, data=data, force=force):
         with steps() as shown:
-            found = quantise(opened, data, max_drop=max_drop, fall_back=fall_back, progress=shown, note=note)
+            found = quantise(opened, data, max_drop=max_drop, fall_back=fall_back, labels=labels,
+                             progress=shown, note=note)
         found.model.save(path, force=force)
     size = path.stat().st_size
     if as_json:

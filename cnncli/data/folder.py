@@ -144,12 +144,13 @@ def scan_flat(root: str | os.PathLike[str], note: Callable[[str], None] | None =
 
 def _check_classes(folder: str, names: Iterable[str], known: Sequence[str], why: str,
                    remedy: str = "rename or remove the folder", none: str = "") -> None:
-    """Raise DataError where a class folder's name is not a known class; none is a remedy where not one of them is."""
+    """Raise DataError where a class folder's name is not a known class; none says what to do where not one of them is,
+    in sentences."""
     names = set(names)
     strange = sorted(names - set(known))
     if strange:
-        remedy = none if none and len(strange) == len(names) else remedy
-        raise DataError(f"{printable(folder)} has images of {listed(strange)}, {why}; {remedy}.")
+        remedy = none if none and len(strange) == len(names) else f"{remedy}."
+        raise DataError(f"{printable(folder)} has images of {listed(strange)}, {why}; {remedy}")
 
 
 # ---- looking through it ----
@@ -193,7 +194,7 @@ def _given_notes(split: str, folder: str, found: Found, classes: list[str], trai
     """Return sentences about a split that has a folder of its own. Raises DataError for a class that train lacks."""
     _check_classes(folder, found.classes, classes, "which train/ does not have", none=(
         f"rename its folders like those in train/, or give only {quoted(train)}, of which other images are then held "
-        "out"))
+        "out."))
     missing = [name for name in classes if name not in found.classes]
     none = f"{printable(folder)} has no images of {listed(missing)}. {nothing_about(missing, [split])}"
     return [none] if missing else []

@@ -126,7 +126,7 @@ def _choose(opened: Opened, data: str | None, split: Split | None, note: Note, l
             remedy: str = "cnn test DATA") -> _Chosen:
     trained_on = samples.data_now(opened.run)
     if data is None and labels is not None:
-        raise UsageError("a table of labels needs the folder that its paths are in: cnn test DATA --labels FILE.csv")
+        raise UsageError(f"a table of labels needs the folder that its paths are in: {remedy} --labels FILE.csv")
     if data is None:
         if opened.run and trained_on is None:
             if opened.run.config.get("data", "") is not None:  # edited, or damaged

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..data import Data, Images
+from ..data.labels import Labels, labels_of
 from ..errors import DataError, UsageError, printable, told
 from ..evaluation import scores
 from ..evaluation.held_out import Labelled, NoImages, labelled_images
@@ -97,7 +98,8 @@ def _figures(found: Evaluation) -> dict[str, float]:
 
 @as_hinted
 def quantise(model: AnyModel = None, data: Data | None = None, *, max_drop: float = MAX_DROP, fall_back: bool = False,
-             threads: int | None = None, progress: Progress | None = None, note: Note | None = None) -> Quantised:
+             labels: str | os.PathLike[str] | Labels | None = None, threads: int | None = None,
+             progress: Progress | None = None, note: Note | None = None) -> Quantised:
     """Quantise a trained model: int8 weights, and activations of one byte.
 
     Weights get a scale for each output channel, activations one for each tensor. Batch norms are put into the weights
@@ -107,9 +109,11 @@ def quantise(model: AnyModel = None, data: Data | None = None, *, max_drop: floa
     Args:
         model: A Model, a model file, a run or its folder. None: the latest run's.
         data: A folder of images, or arrays, as ``evaluate`` takes them: every second image chooses, the others judge.
-            None: the validation and the test images of the model's run.
+            None, or those that the model was trained on: the validation and the test images of its run.
         max_drop: How many points of accuracy may be lost. A single image is never too many.
         fall_back: True leaves the layers that lose most in float32, until no more is lost than that.
+        labels: A CSV file with the labels of images in data that lie in no class folders, as ``evaluate`` takes it.
+            None: the folders are the classes.
         threads: How many threads to use, in the whole process. None: one for each CPU, or what was set before.
         progress: Is called with (what, done, total). What it raises ends the work. None: nobody is told.
         note: Is called with sentences that the user should know. None: nobody is told.
@@ -136,7 +140,7 @@ def quantise(model: AnyModel = None, data: Data | None = None, *, max_drop: floa
     if threads is not None:
         set_threads(threads)
     tell = (lambda sentence: note(told(sentence))) if note else (lambda sentence: None)
-    chosen_by, judged, part = _images(opened, data, tell, progress)
+    chosen_by, judged, part = _images(opened, data, labels_of(labels), tell, progress)
     return _Work(opened, chosen_by, progress).quantised(judged, part, max_drop, fall_back)
 
 
@@ -162,31 +166,38 @@ def _spread(images: Images | _Part, most: int) -> _Part:
     return _Part(images, np.arange(min(most, count)) * count // max(min(most, count), 1))
 
 
-def _images(opened: Opened, data: Data | None, note: Note, progress: Progress | None
+def _images(opened: Opened, data: Data | None, labels: Labels | None, note: Note, progress: Progress | None
             ) -> tuple[Images | _Part, Images | _Part, str]:
     """Return the images that choose, those that judge, and what part of the folder the latter are."""
-    def of(split: Any, tell: Note = note) -> Labelled:
-        return labelled_images(opened, data, split, False, tell, progress, remedy="cnn quantize DATA")
-
-    chosen_by, notes = None, list[str]()  # which speak of images that are tested
-    if data is None:
+    def of(split: Any, tell: Note = note) -> Labelled | None:
         with suppress(NoImages):
-            chosen_by = of("val", notes.append).images
-    if chosen_by is None:
-        images = of("test" if data is None else None).images
-        if data is None:
-            note("There are no validation images, so every second test image chooses, and the others judge.")
-        if len(images.labels) < 2:
-            raise DataError("there is one image only, but quantising needs some to choose by and some to judge; give "
-                            "more images.")
-        return _Part(images, np.arange(0, len(images), 2)), _Part(images, np.arange(1, len(images), 2)), "half"
-    try:
-        return chosen_by, of("test").images, "test"
-    except NoImages:
-        for sentence in notes:
-            note(sentence)
-        note("There are no test images, so that the validation images, which choose, are also those that judge.")
-        return chosen_by, chosen_by, "val"
+            return labelled_images(opened, data, split, False, tell, progress, labels, "cnn quantize DATA")
+        return None
+
+    tested, notes = of(None), list[str]()  # which speak of the images tested
+    if tested is not None and not tested.subject.own:
+        return _halved(tested.images)
+    chosen_by = of("val", notes.append)
+    if tested and chosen_by:
+        return chosen_by.images, tested.images, "test"
+    if tested:
+        note("There are no validation images, so every second test image chooses, and the others judge.")
+        return _halved(tested.images)
+    if not chosen_by:
+        raise NoImages(f"{printable(opened.name)} has neither validation nor test images; name a folder with images of "
+                       "the classes: cnn quantize DATA")
+    for sentence in notes:
+        note(sentence)
+    note("There are no test images, so that the validation images, which choose, are also those that judge.")
+    return chosen_by.images, chosen_by.images, "val"
+
+
+def _halved(images: Images) -> tuple[_Part, _Part, str]:
+    """Return every second image, the others, and what part these are. Raises DataError if there is one only."""
+    if len(images) < 2:
+        raise DataError("there is one image only, but quantising needs some to choose by and some to judge; give more "
+                        "images.")
+    return _Part(images, np.arange(0, len(images), 2)), _Part(images, np.arange(1, len(images), 2)), "half"
 
 
 class _Work:

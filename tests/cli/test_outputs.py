@@ -73,7 +73,7 @@ READ = {"train": {"data", "exclude", "labels"}, "sweep": {"data", "exclude", "la
         "test": {"data", "model", "labels"}, "predict": {"model"},
         "check": {"folder", "models", "exclude", "labels"},
         "inspect": {"model", "named"}, "visualize-filters": {"model"}, "explain": {"model", "truth"},
-        "export": {"model"}, "quantize": {"model", "named", "data"}, "features": {"model"}, "import": {"sources"},
+        "export": {"model"}, "quantize": {"model", "named", "data", "labels"}, "features": {"model"}, "import": {"sources"},
         "page": {"model"}, "runs": {"runs"}, "watch": {"runs"}}
 WRITTEN = {"train": {"runs", "tensorboard"}, "sweep": {"runs", "tensorboard"}, "test": {"out"}, "predict": {"table"},
            "check": {"exclude_list", "sheet"}, "inspect": {"out", "draw"}, "visualize-filters": {"out"},

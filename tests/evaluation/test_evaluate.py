@@ -168,8 +168,9 @@ def test_a_model_whose_answers_are_no_numbers(home: Path) -> None:
 
 
 def test_classes_that_the_model_does_not_have(home: Path) -> None:
-    with pytest.raises(cnncli.errors.DataError, match=r"of .*, which the model does not know; "):
+    with pytest.raises(cnncli.errors.DataError, match=r"of .*, which the model does not know; .*") as caught:
         evaluate(small_model(), "photos")
+    assert str(caught.value).endswith(": cnn predict photos"), "a command ends without a full stop"
 
 
 @pytest.mark.slow

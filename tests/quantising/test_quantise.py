@@ -1,6 +1,7 @@
 """cnncli.quantise: what it makes answers as before, takes a quarter of the room and says what was lost; what makes no
 sense is refused in a sentence, and nothing of the model that it was made of changes."""
 
+import csv
 from pathlib import Path
 
 import numpy as np
@@ -89,6 +90,38 @@ def test_a_folder_that_is_given_is_halved(home: Path) -> None:
     assert (found.part, found.chosen_by, found.before.image_count) == ("half", images // 2, images // 2)
 
 
+def test_a_folder_that_it_was_trained_on_is_divided_as_the_training_divided_it(home: Path) -> None:
+    found, own = cnncli.quantise("runs/latest", home / "photos"), cnncli.quantise("runs/latest")
+    assert (found.part, found.chosen_by) == (own.part, own.chosen_by) == ("test", 8)
+    np.testing.assert_array_equal(found.after.logits, own.after.logits)
+
+
+def test_labels_may_stand_in_a_table(home: Path) -> None:
+    images = write_images(home / "new", CLASSES, 2, seed=9)
+    names = [path.relative_to(images) for path in images.rglob("*.png")]
+    flat, kinds = home / "flat", [CLASSES.index(name.parts[0]) for name in names]
+    flat.mkdir()
+    for i, name in enumerate(names):
+        (images / name).rename(flat / f"{i}.png")
+    rows = [("file", "label"), *((f"{i}.png", CLASSES[kind]) for i, kind in enumerate(kinds))]
+    with (home / "labels.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(rows)
+    with pytest.raises(DataError, match="or give a table with the columns file and label: labels"):
+        cnncli.quantise("runs/latest", flat)
+    found = cnncli.quantise("runs/latest", flat, labels=home / "labels.csv", max_drop=100)
+    assert (found.part, found.before.image_count) == ("half", 4)
+    with pytest.raises(UsageError, match=r"paths are in: cnn quantize DATA --labels FILE\.csv"):
+        cnncli.quantise("runs/latest", labels=home / "labels.csv")
+
+
+def test_without_validation_and_test_images_others_are_asked_for(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for part in ("val", None):
+        _without(part, monkeypatch)
+    with pytest.raises(DataError, match="small has neither validation nor test images; name a folder with images of "
+                                        "the classes: cnn quantize DATA"):
+        cnncli.quantise("runs/latest")
+
+
 def test_too_much_lost_is_refused_with_the_worst_layers_or_they_are_left_out(
         home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def coarse(layer, steps):  # the first convolution's weights are all 0 or 1
@@ -147,7 +180,7 @@ def test_the_same_images_give_the_same_model_on_any_instruction_set(home: Path) 
         np.testing.assert_array_equal(each, logits[0])
 
 
-def _without(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def _without(part: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the run's folder have no images of that part."""
     real = module.labelled_images
 
@@ -231,7 +264,7 @@ def test_images_that_cannot_be_used_are_told_of_wherever_they_are(home: Path) ->
 
 
 def test_without_test_images_the_validation_images_judge(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _without("test", monkeypatch)
+    _without(None, monkeypatch)
     notes: list[str] = []
     assert cnncli.quantise("runs/latest", note=notes.append).part == "val"
     assert any("are also those that judge" in sentence for sentence in notes)
