@@ -36,7 +36,7 @@ def step_speeds(network: Network, batch: int, step_in: Callable[[Precision], Ste
     return in_turns({name: partial(step_in(name), images, labels) for name in PRECISIONS}, batch, clock)
 
 
-def check_resumed(config: Mapping[str, Any], precision: Precision, run: Run) -> None:
+def check_resumed(config: Mapping[str, Any], precision: Precision, options: Options, run: Run) -> None:
     """Raise UsageError if a run in bfloat16 would not go on to the same bits, because this CPU or its instruction set
     has other instructions for bfloat16 than the first one.
     """
@@ -45,7 +45,7 @@ def check_resumed(config: Mapping[str, Any], precision: Precision, run: Run) -> 
         return
     raise UsageError(f"{printable(run.path)} was trained in {BFLOAT16} {_WITH.get(before, 'otherwise')}, but this CPU "
                      f"or its instruction set computes {_WITH[rounding()]}, which rounds otherwise; continue it where "
-                     f"it began, or in {FLOAT32}: cnn train --resume {run.as_option()} --precision {FLOAT32}")
+                     f"it began, or in {FLOAT32}: {_goes_on(run, options)} --precision {FLOAT32}")
 
 
 def check_back(config: Mapping[str, Any], options: Options, run: Run) -> None:
@@ -53,9 +53,14 @@ def check_back(config: Mapping[str, Any], options: Options, run: Run) -> None:
     later = config.get(ENTRY, {}).get(CONTINUED)
     if options.precision != BFLOAT16 or later is None:
         return
-    longer = "".join(f" --{name} {value}" for name in ("epochs", "patience") if (value := getattr(options, name)))
     raise UsageError(f"{printable(run.path)} began in {BFLOAT16}, goes on in {FLOAT32} from epoch {later['epoch']} on, "
-                     f"and cannot go back; leave --precision out: cnn train --resume {run.as_option()}{longer}")
+                     f"and cannot go back; leave --precision out: {_goes_on(run, options)}")
+
+
+def _goes_on(run: Run, options: Options) -> str:
+    """Return the command that continues a run, with those of the options that may change."""
+    longer = "".join(f" --{name} {value}" for name in ("epochs", "patience") if (value := getattr(options, name)))
+    return f"cnn train --resume {run.as_option()}{longer}"
 
 
 def gone_on(config: Mapping[str, Any], before: Precision, now: Precision, epoch: int) -> dict[str, Any]:

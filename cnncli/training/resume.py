@@ -80,7 +80,7 @@ def _resumed(lock: RunLock, data: Data | None, options: Options, setting: Settin
         _record_place(run, data)
         return Prepared(lock, None, _why_finished(progress, recipe, run))
 
-    check_resumed(config, recipe.precision, run)
+    check_resumed(config, recipe.precision, options, run)
     data = data_again(run, data)
     splits = of_run(run, data)
     _check_data(data, splits, config, run)

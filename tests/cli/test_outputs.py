@@ -73,8 +73,8 @@ READ = {"train": {"data", "exclude", "labels"}, "sweep": {"data", "exclude", "la
         "test": {"data", "model", "labels"}, "predict": {"model"},
         "check": {"folder", "models", "exclude", "labels"},
         "inspect": {"model", "named"}, "visualize-filters": {"model"}, "explain": {"model", "truth"},
-        "export": {"model"}, "quantize": {"model", "named", "data", "labels"}, "features": {"model"}, "import": {"sources"},
-        "page": {"model"}, "runs": {"runs"}, "watch": {"runs"}}
+        "export": {"model"}, "quantize": {"model", "named", "data", "labels"}, "features": {"model"},
+        "import": {"sources"}, "page": {"model"}, "runs": {"runs"}, "watch": {"runs"}}
 WRITTEN = {"train": {"runs", "tensorboard"}, "sweep": {"runs", "tensorboard"}, "test": {"out"}, "predict": {"table"},
            "check": {"exclude_list", "sheet"}, "inspect": {"out", "draw"}, "visualize-filters": {"out"},
            "explain": {"out"}, "export": {"file"}, "quantize": {"out"}, "features": {"out"}, "page": {"out"},

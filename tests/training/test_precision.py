@@ -237,6 +237,8 @@ def test_bfloat16_that_would_round_otherwise_is_refused(
     with pytest.raises(UsageError, match=words) as caught:
         train(resume=run)
     assert str(caught.value).endswith(f"float32: cnn train --resume {run.as_option()} --precision float32")
+    with pytest.raises(UsageError, match=r" --epochs 9 --patience 4 --precision float32$"):
+        train(resume=run, epochs=9, patience=4)
     train(resume=run, precision="float32")
     assert recipe(run) is None
 
