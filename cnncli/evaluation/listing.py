@@ -310,7 +310,7 @@ def _precision(config: Mapping[str, Any]) -> Any:
     """Return what a training computed in: of one that was continued in another precision, both."""
     now, entry = _recipe(config).get("precision", _USUAL), config.get("precision")
     later = entry.get("continued") if isinstance(entry, dict) else None
-    return f"{entry.get('chosen')}, then {now}" if later and isinstance(entry, dict) else now
+    return f"{entry.get('chosen')} then {now}" if later and isinstance(entry, dict) else now
 
 
 def flat(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:

@@ -8,8 +8,21 @@ What may not be here: what is inside a model file, and anything that trains.
 from .begin import check_name, new_run
 from .kept import Row
 from .latest import LATEST, all_runs, begin_latest, end_latest, find_run, latest_run, newest_run
-from .run import AUGMENTED, COLUMNS, CONFIG, CURVES, HISTORY, MODEL, SWEEP, Run, RunLock, as_written, runs_option
+from .run import (
+           AUGMENTED,
+           COLUMNS,
+           CONFIG,
+           CURVES,
+           HISTORY,
+           MODEL,
+           SWEEP,
+           Run,
+           RunLock,
+           as_written,
+           resuming,
+           runs_option,
+)
 
 __all__ = ["AUGMENTED", "COLUMNS", "CONFIG", "CURVES", "HISTORY", "LATEST", "MODEL", "SWEEP", "Row", "Run",
            "RunLock", "all_runs", "as_written", "begin_latest", "check_name", "end_latest", "find_run", "latest_run",
-           "new_run", "newest_run", "runs_option"]
+           "new_run", "newest_run", "resuming", "runs_option"]

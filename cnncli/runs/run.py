@@ -58,6 +58,14 @@ def runs_option(runs: str | os.PathLike[str]) -> str:
     return "" if Path(runs) == Path("runs") else f" --runs {quoted(runs)}"
 
 
+def resuming(run: "Run", fold: Sequence[int] | None) -> str:
+    """Return the command that continues a run. fold is what its recipe says: for one of a cross-validation it is the
+    command that continues all of that."""
+    if fold and run.name.endswith(f"-fold{fold[0]}"):
+        return f"cnn train --folds {fold[1]} --resume {run.as_option(run.name.removesuffix(f'-fold{fold[0]}'))}"
+    return f"cnn train --resume {run.as_option()}"
+
+
 class Run:
     """A run: the folder that a training has written. Nothing is read before it is asked for.
 

@@ -26,7 +26,7 @@ from ..model import Model, checkpoint
 from ..model.calibration import calibrate
 from ..optim.average import WeightAverage
 from ..optim.lookahead import Lookahead
-from ..runs import Row, Run, as_written
+from ..runs import Row, Run, as_written, resuming
 from ..runs.kept import as_good, highest
 from .observer import Observer, TrainingSummary
 from .probe import Probe, fit_head
@@ -141,12 +141,7 @@ class Fit:
     @property
     def _command(self) -> str:
         """The command that continues this run, for a sentence; for a fold, the whole cross-validation."""
-        if self.goes_on:
-            return self.goes_on
-        name, fold = self.run.name, self.summary["recipe"]["fold"]
-        if fold and name.endswith(f"-fold{fold[0]}"):
-            return f"cnn train --folds {fold[1]} --resume {self.run.as_option(name.removesuffix(f'-fold{fold[0]}'))}"
-        return f"cnn train --resume {self.run.as_option()}"
+        return self.goes_on or resuming(self.run, self.summary["recipe"]["fold"])
 
     # ---- one epoch ----
 

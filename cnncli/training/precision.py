@@ -14,7 +14,7 @@ from ..errors import UsageError, printable
 from ..kernels import Array
 from ..model.precision import BFLOAT16, FLOAT32, PRECISIONS, ROUNDING, Clock, Precision, in_turns, rounding
 from ..network import Network
-from ..runs import Run
+from ..runs import Run, resuming
 from .options import Options
 
 ENTRY = "precision"  # of config.json
@@ -45,7 +45,7 @@ def check_resumed(config: Mapping[str, Any], precision: Precision, options: Opti
         return
     raise UsageError(f"{printable(run.path)} was trained in {BFLOAT16} {_WITH.get(before, 'otherwise')}, but this CPU "
                      f"or its instruction set computes {_WITH[rounding()]}, which rounds otherwise; continue it where "
-                     f"it began, or in {FLOAT32}: {_goes_on(run, options)} --precision {FLOAT32}")
+                     f"it began, or in {FLOAT32}: {_goes_on(run, config, options)} --precision {FLOAT32}")
 
 
 def check_back(config: Mapping[str, Any], options: Options, run: Run) -> None:
@@ -54,13 +54,14 @@ def check_back(config: Mapping[str, Any], options: Options, run: Run) -> None:
     if options.precision != BFLOAT16 or later is None:
         return
     raise UsageError(f"{printable(run.path)} began in {BFLOAT16}, goes on in {FLOAT32} from epoch {later['epoch']} on, "
-                     f"and cannot go back; leave --precision out: {_goes_on(run, options)}")
+                     f"and cannot go back; leave --precision out: {_goes_on(run, config, options)}")
 
 
-def _goes_on(run: Run, options: Options) -> str:
+def _goes_on(run: Run, config: Mapping[str, Any], options: Options) -> str:
     """Return the command that continues a run, with those of the options that may change."""
-    longer = "".join(f" --{name} {value}" for name in ("epochs", "patience") if (value := getattr(options, name)))
-    return f"cnn train --resume {run.as_option()}{longer}"
+    given, was = options.given(), config["recipe"]
+    longer = [f" --{name} {given[name]}" for name in ("epochs", "patience") if given.get(name, was[name]) != was[name]]
+    return resuming(run, was["fold"]) + "".join(longer)
 
 
 def gone_on(config: Mapping[str, Any], before: Precision, now: Precision, epoch: int) -> dict[str, Any]:

@@ -46,7 +46,7 @@ def test_a_run_says_what_it_was_computed_in(here: Path) -> None:
     a.write_config({**a.config, "precision": {"chosen": "bfloat16", "continued": {"precision": "float32", "epoch": 2}}})
     b.write_config({**b.config, "recipe": {**b.config["recipe"], "precision": "bfloat16"}})
     assert {each.name: each.settings["precision"] for each in cnncli.list_runs()} == {
-        "a": "bfloat16, then float32", "b": "bfloat16", "c": "float32"}
+        "a": "bfloat16 then float32", "b": "bfloat16", "c": "float32"}
     assert cnncli.compare_runs(["b", "c"])[1].differs["precision"] == "float32"
 
 

@@ -281,6 +281,23 @@ def test_folds_decide_once(train: Train, measured: list[str], shared: Path, tmp_
 
 
 @pytest.mark.slow
+def test_folds_that_cannot_go_on_in_bfloat16_are_continued_together(
+        shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begin = {"data": shared / "data", "arch": str(shared / "net.toml"), "epochs": 1, "batch_size": 8}
+    with pytest.raises(cnncli.errors.Interrupted):
+        cnncli.cross_validate(**begin, folds=3, runs=tmp_path, name="a", precision="bfloat16",
+                              observer=At(interrupt, steps=2))
+    having(monkeypatch, "bf16")
+    for longer, words in ({}, ""), ({"epochs": 2}, " --epochs 2"):
+        with pytest.raises(UsageError) as caught:
+            cnncli.cross_validate(None, 3, resume="a", runs=tmp_path, **longer)
+        assert str(caught.value).endswith(f": cnn train --folds 3 --resume a --runs {tmp_path}{words} --precision "
+                                          "float32")
+    found = cnncli.cross_validate(None, 3, resume="a", runs=tmp_path, precision="float32")
+    assert [recipe(fold.run) for fold in found.folds] == [None] * 3
+
+
+@pytest.mark.slow
 def test_a_sweep_passes_it_on_or_varies_it(train: Train, shared: Path, tmp_path: Path, measured: list[str],
                                            monkeypatch: pytest.MonkeyPatch) -> None:
     given: dict[str, Any] = {"arch": str(shared / "net.toml"), "epochs": 1, "batch_size": 8, "runs": tmp_path}
