@@ -118,7 +118,7 @@ typedef struct {
     int64_t dilation_h, dilation_w;                   /* from one tap to the next */
     int64_t groups;                                   /* divides c and k */
     int64_t oh, ow;                                   /* y: (n, oh, ow, k); oh and ow follow from the above */
-    int64_t exact;                                    /* 1: every product as written, never by Winograd */
+    int64_t exact, inference; /* every product as written, never by Winograd; forward may round more than in training */
 } cnn_conv2d;
 
 typedef enum { CNN_FORWARD = 0, CNN_BACKWARD_DATA = 1, CNN_BACKWARD_WEIGHTS = 2 } cnn_pass;

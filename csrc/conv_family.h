@@ -25,14 +25,15 @@ struct conv_family {
 };
 
 /* The table of families, best first: a pass goes to the first one that suits it. */
-#define CNN_CONV_FAMILIES(FAMILY)                                                             \
-    FAMILY(cnn_depthwise) /* depthwise.c: one input channel and one output channel a group */ \
-    FAMILY(cnn_planar)    /* conv_planar.c: images to very few channels; only forward */      \
-    FAMILY(cnn_first)     /* conv_first.c: few input channels; not backward-data */           \
-    FAMILY(cnn_winograd)  /* winograd.c: 3 x 3, stride 1 */                                   \
-    FAMILY(cnn_deep)      /* conv_deep.c: dense layers from thousands of features to few */   \
-    FAMILY(cnn_scatter)   /* conv_scatter.c: backward-data to few channels */                 \
-    FAMILY(cnn_dense)     /* conv_dense.c: any convolution, group by group, as products of matrices */
+#define CNN_CONV_FAMILIES(FAMILY)                                                                            \
+    FAMILY(cnn_depthwise)     /* depthwise.c: one input channel and one output channel a group */            \
+    FAMILY(cnn_planar)        /* conv_planar.c: images to very few channels; only forward */                 \
+    FAMILY(cnn_first)         /* conv_first.c: few input channels; not backward-data */                      \
+    FAMILY(cnn_winograd_wide) /* winograd_wide.c: 3 x 3, stride 1, larger tiles; only inference's forward */ \
+    FAMILY(cnn_winograd)      /* winograd.c: 3 x 3, stride 1 */                                              \
+    FAMILY(cnn_deep)          /* conv_deep.c: dense layers from thousands of features to few */              \
+    FAMILY(cnn_scatter)       /* conv_scatter.c: backward-data to few channels */                            \
+    FAMILY(cnn_dense)         /* conv_dense.c: any convolution, group by group, as products of matrices */
 
 #define CNN_DECLARED(name) extern const struct conv_family name;
 CNN_CONV_FAMILIES(CNN_DECLARED)

@@ -221,7 +221,7 @@ static cnn_status by_panels(struct product_work *w) {
 /* Whether panels are shared out instead of tiles: an image or few give too few blocks. */
 static bool panels_shared(const struct product_work *w) {
     struct winograd_tiles t;
-    cnn_winograd_count(&w->view, &t);
+    cnn_winograd_count(&w->view, WINOGRAD_TILE, &t);
     double products = (double)t.total * WINOGRAD_FREQUENCIES * (double)w->depth * (double)w->columns;
     return products >= 2 * CHUNK_PRODUCTS && w->columns > WINOGRAD_WIDEST_PANEL &&
            cnn_ceil_div(t.total, block_tiles(t.total, w->depth)) < WINOGRAD_CHUNKS / 2;
@@ -235,7 +235,7 @@ cnn_status cnn_winograd_map(const cnn_conv2d *p, int pass, bool half, const void
     w.packed = packed;
     w.finish = finish ? finish : &nothing;
     w.out = out;
-    w.tiles = cnn_winograd_tiles(&w.view, half, source, workspace);
+    w.tiles = cnn_winograd_tiles(&w.view, WINOGRAD_TILE, half, source, workspace);
     w.v = workspace + cnn_winograd_pixels(&w.view);
     if (panels_shared(&w)) return by_panels(&w);
     w.block = block_tiles(w.tiles.total, w.depth);
@@ -247,7 +247,7 @@ int64_t cnn_winograd_workspace(const cnn_conv2d *p, int pass, bool half) {
     struct product_work w = over_view(p, pass, half);
     int64_t floats = cnn_winograd_pixels(&w.view);
     if (!panels_shared(&w)) return floats;
-    cnn_winograd_count(&w.view, &w.tiles);
+    cnn_winograd_count(&w.view, WINOGRAD_TILE, &w.tiles);
     return floats + WINOGRAD_FREQUENCIES * frequency_step(round_tiles(w.tiles.total, w.depth), w.depth);
 }
 

@@ -32,11 +32,12 @@
 
 #define WINOGRAD_STREAMS 4 /* what products may fetch: dx, gate, add and the next block's dy */
 
-/* Tiles of 4 x 4 results of a view. A tile's number counts columns, then rows, then images. */
+/* Tiles of a view, of 4 x 4 results or as many as the sides say. A tile's number counts columns, then rows, then images. */
 struct winograd_tiles {
     const struct conv_view *view;
     int64_t across, down, total;
-    int bytes; /* of a number of a pixel: 4, or 2 where it is bfloat16 */
+    int64_t side; /* of a tile, in results */
+    int bytes;    /* of a number of a pixel: 4, or 2 where it is bfloat16 */
     const void *source;
     const void *zeros; /* a pixel of zeros, in whole vectors */
     const void *last;  /* the source's last pixel in whole vectors, for vectors that would read past it; or NULL */
@@ -155,10 +156,12 @@ static inline int64_t cnn_winograd_band(int64_t band, int64_t lanes, int64_t cha
 
 /* The tiles of a view; what is beside an image or past its end is read from `pixels`, which gets two pixels in whole
  * vectors: cnn_winograd_pixels floats. */
-struct winograd_tiles cnn_winograd_tiles(const struct conv_view *v, bool half, const void *source, float *pixels);
+struct winograd_tiles cnn_winograd_tiles(const struct conv_view *v, int64_t side, bool half, const void *source,
+                                         float *pixels);
 static inline int64_t cnn_winograd_pixels(const struct conv_view *v) { return 2 * cnn_round_up(v->c, WINOGRAD_WIDEST); }
 
-void cnn_winograd_count(const struct conv_view *v, struct winograd_tiles *t); /* sets across, down and total */
+/* Sets side, across, down and total. */
+void cnn_winograd_count(const struct conv_view *v, int64_t side, struct winograd_tiles *t);
 
 /* Floats from a frequency of V, W or U to the next: an odd number of cache lines, so that writing all frequencies of a
  * vector does not fall into a few sets of the cache. */
@@ -184,6 +187,15 @@ struct winograd_stream cnn_winograd_written(const struct winograd_tiles *t, int6
 
 /* Fetches the streams in `times` portions; those that are empty are left out. */
 struct winograd_fetch cnn_winograd_fetch(const struct winograd_stream *streams, int count, int64_t times);
+
+/* The next lines of what is wanted soon, into L2. */
+static inline __attribute__((always_inline)) void cnn_winograd_fetch_some(struct winograd_fetch *f) {
+    for (int64_t left = f->each; left > 0 && f->streams[f->at].lines > 0;) {
+        struct winograd_stream *s = f->streams + f->at;
+        for (; left > 0 && s->lines > 0; left--, s->lines--, s->from += CNN_LINE) __builtin_prefetch(s->from, 0, 2);
+        if (!s->lines) f->at++;
+    }
+}
 
 typedef float cnn_float4 __attribute__((vector_size(16)));
 typedef float cnn_float4_unaligned __attribute__((vector_size(16), aligned(4), may_alias));

@@ -20,20 +20,6 @@ CNN_INLINE void ISA(gather_odd)(const vf m[6], vf *y1, vf *y3) {
     *y3 = vfma(vset(A3), a, vfma(vset(B3), b, m[5]));
 }
 
-CNN_INLINE vf ISA(finished)(const cnn_bf16_finish *f, vf bias, vf value, vf add, vf gate) {
-    const vf zero = vset(0), six = vset(6);
-    value += bias;
-    if (f->add) value += add;
-    if (f->gate) {
-        if (f->activation == CNN_RELU) return vselect(gate > zero, value, zero);
-        if (f->activation == CNN_RELU6) return vselect((gate > zero) & (gate < six), value, zero);
-        return value;
-    }
-    if (f->activation == CNN_RELU) return vselect(value < zero, zero, value);
-    if (f->activation == CNN_RELU6) return vselect(value < zero, zero, vselect(value > six, six, value));
-    return value;
-}
-
 /* Where a tile's results go. */
 struct ISA(target) {
     stored *out;

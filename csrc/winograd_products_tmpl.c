@@ -28,15 +28,6 @@
 #undef WINOGRAD_TAIL
 #define WINOGRAD_TAIL (WINOGRAD_GROUP == 12 ? 8 : WINOGRAD_GROUP / 2)
 
-/* The next lines of what is wanted soon, into L2. */
-CNN_INLINE void ISA(fetch)(struct winograd_fetch *f) {
-    for (int64_t left = f->each; left > 0 && f->streams[f->at].lines > 0;) {
-        struct winograd_stream *s = f->streams + f->at;
-        for (; left > 0 && s->lines > 0; left--, s->lines--, s->from += CNN_LINE) __builtin_prefetch(s->from, 0, 2);
-        if (!s->lines) f->at++;
-    }
-}
-
 /* ---- M = V U ---- */
 
 /* `rows` tiles of a group; a is their V at one frequency, b the panel of U there, next the V that comes after it: it
@@ -74,7 +65,7 @@ CNN_INLINE void ISA(product_panel)(const int vectors, const struct winograd_prod
         int64_t left = tiles;
         for (; left > WINOGRAD_TAIL; left -= WINOGRAD_GROUP, a += group, to += WINOGRAD_GROUP * row) {
             const float *next = left > WINOGRAD_GROUP ? a + group : v + step;
-            ISA(fetch)(fetch);
+            cnn_winograd_fetch_some(fetch);
             ISA(tile)(WINOGRAD_GROUP, vectors, depth, a, next, u, to);
         }
         if (left > WINOGRAD_GROUP / 3 && left <= WINOGRAD_GROUP / 2)
@@ -142,7 +133,7 @@ CNN_INLINE void ISA(outer_panel)(const int vectors, const struct winograd_outer 
         float *to = du;
         for (int64_t c = 0; c < count; c += WINOGRAD_BAND, to += WINOGRAD_BAND * vectors * WINOGRAD_SLOTS * VLEN) {
             int64_t real = CNN_MIN(WINOGRAD_BAND, count - c);
-            ISA(fetch)(fetch);
+            cnn_winograd_fetch_some(fetch);
             int64_t begin = cnn_winograd_band(WINOGRAD_BAND, VLEN, first + c, channels, places, &width);
             int64_t ahead = c + WINOGRAD_BAND < count ? WINOGRAD_BAND * places : v_step + start - begin;
             if (width == WINOGRAD_BAND)

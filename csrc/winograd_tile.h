@@ -57,3 +57,42 @@ CNN_INLINE void ISA(next)(const struct winograd_tiles *t, struct ISA(place) *p) 
     p->row = 0;
     p->image++;
 }
+
+/* The pixels of the `side` x `side` patch whose first one is (top, left) of an image. */
+CNN_INLINE void ISA(patch)(const struct winograd_tiles *t, const int side, int64_t image, int64_t top, int64_t left,
+                           const stored **at) {
+    const struct conv_view *v = t->view;
+    int64_t base = ((image * v->h + top) * v->w + left) * v->pixel;
+    bool end = t->last && image == v->n - 1;
+    if (top >= 0 && left >= 0 && top + side <= v->h && left + side <= v->w &&
+        !(end && top + side == v->h && left + side == v->w)) {
+        const stored *first = STORED(t->source) + base;
+        for (int i = 0; i < side; i++)
+            for (int j = 0; j < side; j++) at[i * side + j] = first + (i * v->w + j) * v->pixel;
+        return;
+    }
+    for (int64_t i = 0; i < side; i++) {
+        bool row = top + i >= 0 && top + i < v->h, last_row = end && top + i == v->h - 1;
+        for (int64_t j = 0; j < side; j++) {
+            const stored *pixel = t->zeros;
+            if (row && left + j >= 0 && left + j < v->w)
+                pixel = last_row && left + j == v->w - 1 ? t->last
+                                                         : STORED(t->source) + (base + (i * v->w + j) * v->pixel);
+            at[i * side + j] = pixel;
+        }
+    }
+}
+
+CNN_INLINE vf ISA(finished)(const cnn_bf16_finish *f, vf bias, vf value, vf add, vf gate) {
+    const vf zero = vset(0), six = vset(6);
+    value += bias;
+    if (f->add) value += add;
+    if (f->gate) {
+        if (f->activation == CNN_RELU) return vselect(gate > zero, value, zero);
+        if (f->activation == CNN_RELU6) return vselect((gate > zero) & (gate < six), value, zero);
+        return value;
+    }
+    if (f->activation == CNN_RELU) return vselect(value < zero, zero, value);
+    if (f->activation == CNN_RELU6) return vselect(value < zero, zero, vselect(value > six, six, value));
+    return value;
+}

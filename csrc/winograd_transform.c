@@ -14,16 +14,18 @@ const struct winograd_transforms *cnn_winograd_transforms(bool half) {
 
 /* ---- tiles ---- */
 
-void cnn_winograd_count(const struct conv_view *v, struct winograd_tiles *t) {
-    t->across = cnn_ceil_div(v->columns, WINOGRAD_TILE);
-    t->down = cnn_ceil_div(v->rows, WINOGRAD_TILE);
+void cnn_winograd_count(const struct conv_view *v, int64_t side, struct winograd_tiles *t) {
+    t->side = side;
+    t->across = cnn_ceil_div(v->columns, side);
+    t->down = cnn_ceil_div(v->rows, side);
     t->total = v->n * t->down * t->across;
 }
 
-struct winograd_tiles cnn_winograd_tiles(const struct conv_view *v, bool half, const void *source, float *pixels) {
+struct winograd_tiles cnn_winograd_tiles(const struct conv_view *v, int64_t side, bool half, const void *source,
+                                         float *pixels) {
     struct winograd_tiles t = {.view = v, .bytes = half ? 2 : 4, .source = source, .zeros = pixels};
     int64_t whole = cnn_round_up(v->c, WINOGRAD_WIDEST);
-    cnn_winograd_count(v, &t);
+    cnn_winograd_count(v, side, &t);
     memset(pixels, 0, (size_t)(2 * whole) * sizeof *pixels);
     if (v->c % WINOGRAD_WIDEST) {
         const char *last = (const char *)source + (v->n * v->h * v->w - 1) * v->pixel * t.bytes;
@@ -45,8 +47,8 @@ struct winograd_stream cnn_winograd_read(const struct winograd_tiles *t, int64_t
     const struct conv_view *v = t->view;
     int64_t last = CNN_MIN(first + count, t->total) - 1, top = first / t->across, bottom = last / t->across;
     if (first > last) return (struct winograd_stream){NULL, 0};
-    int64_t from = top / t->down * v->h + CNN_MIN(top % t->down * WINOGRAD_TILE, v->h);
-    int64_t to = bottom / t->down * v->h + CNN_MIN((bottom % t->down + 1) * WINOGRAD_TILE, v->h);
+    int64_t from = top / t->down * v->h + CNN_MIN(top % t->down * t->side, v->h);
+    int64_t to = bottom / t->down * v->h + CNN_MIN((bottom % t->down + 1) * t->side, v->h);
     return stream(t, t->source, from * v->w * v->pixel, to * v->w * v->pixel);
 }
 
@@ -55,8 +57,8 @@ struct winograd_stream cnn_winograd_written(const struct winograd_tiles *t, int6
     const struct conv_view *v = t->view;
     int64_t last = CNN_MIN(first + count, t->total) - 1, top = first / t->across, bottom = last / t->across;
     if (!array || first > last) return (struct winograd_stream){NULL, 0};
-    int64_t end = CNN_MIN((bottom % t->down + 1) * WINOGRAD_TILE, v->rows);
-    return stream(t, array, cnn_view_offset(v, top / t->down, top % t->down * WINOGRAD_TILE, 0),
+    int64_t end = CNN_MIN((bottom % t->down + 1) * t->side, v->rows);
+    return stream(t, array, cnn_view_offset(v, top / t->down, top % t->down * t->side, 0),
                   cnn_view_offset(v, bottom / t->down, end, 0));
 }
 

@@ -10,31 +10,6 @@
 
 /* ---- which pixels a tile reads ---- */
 
-/* The pixels of the `side` x `side` patch whose first one is (top, left) of an image. */
-CNN_INLINE void ISA(patch)(const struct winograd_tiles *t, const int side, int64_t image, int64_t top, int64_t left,
-                           const stored **at) {
-    const struct conv_view *v = t->view;
-    int64_t base = ((image * v->h + top) * v->w + left) * v->pixel;
-    bool end = t->last && image == v->n - 1;
-    if (top >= 0 && left >= 0 && top + side <= v->h && left + side <= v->w &&
-        !(end && top + side == v->h && left + side == v->w)) {
-        const stored *first = STORED(t->source) + base;
-        for (int i = 0; i < side; i++)
-            for (int j = 0; j < side; j++) at[i * side + j] = first + (i * v->w + j) * v->pixel;
-        return;
-    }
-    for (int64_t i = 0; i < side; i++) {
-        bool row = top + i >= 0 && top + i < v->h, last_row = end && top + i == v->h - 1;
-        for (int64_t j = 0; j < side; j++) {
-            const stored *pixel = t->zeros;
-            if (row && left + j >= 0 && left + j < v->w)
-                pixel = last_row && left + j == v->w - 1 ? t->last
-                                                         : STORED(t->source) + (base + (i * v->w + j) * v->pixel);
-            at[i * side + j] = pixel;
-        }
-    }
-}
-
 /* The pixels of a tile that is not there. */
 CNN_INLINE void ISA(no_patch)(const struct winograd_tiles *t, const int side, const stored **at) {
     for (int i = 0; i < side * side; i++) at[i] = t->zeros;

@@ -248,9 +248,9 @@ cnn_status cnn_winograd_weights(const cnn_conv2d *p, bool half, const void *x, c
     w.panels = cnn_ceil_div(w.k, w.products->panel);
     w.dweight = dweight;
     w.dbias = dbias;
-    w.x_tiles = cnn_winograd_tiles(&w.x_view, half, x, workspace);
+    w.x_tiles = cnn_winograd_tiles(&w.x_view, WINOGRAD_TILE, half, x, workspace);
     workspace += cnn_winograd_pixels(&w.x_view);
-    w.dy_tiles = cnn_winograd_tiles(&w.dy_view, half, dy, workspace);
+    w.dy_tiles = cnn_winograd_tiles(&w.dy_view, WINOGRAD_TILE, half, dy, workspace);
     w.partial = workspace + cnn_winograd_pixels(&w.dy_view);
     cnn_status status = keeps_own(w.c, w.whole_k) ? by_ranges(&w) : by_rounds(&w);
     return status == CNN_OK ? cnn_parallel(fold_chunk, &w, w.panels) : status;
@@ -259,7 +259,7 @@ cnn_status cnn_winograd_weights(const cnn_conv2d *p, bool half, const void *x, c
 int64_t cnn_winograd_weights_workspace(const cnn_conv2d *p, bool half) {
     struct weights_work w = prepare(p, half);
     int64_t pixels = cnn_winograd_pixels(&w.x_view) + cnn_winograd_pixels(&w.dy_view);
-    cnn_winograd_count(&w.x_view, &w.x_tiles);
+    cnn_winograd_count(&w.x_view, WINOGRAD_TILE, &w.x_tiles);
     if (keeps_own(w.c, w.whole_k)) return pixels + range_count(w.x_tiles.total) * w.partial_floats;
     int64_t round = round_tiles(&w);
     return pixels + w.partial_floats + cnn_ceil_div(round, TRANSFORM_TILES) * w.whole_k +

@@ -19,8 +19,9 @@ FUSED = {"": lib.CNN_IDENTITY, "relu": lib.CNN_RELU, "relu6": lib.CNN_RELU6}
 class Convolution:
     """The sizes of one convolution: x (n, h, w, c), weight (k, c / groups, *kernel), y (n, oh, ow, k).
 
-    padding is (top, bottom, left, right). exact rules Winograd out. storage says whether x and dx, and y and dy, are
-    bfloat16. Everything is a plain number; nothing is checked before ``struct`` is handed to C.
+    padding is (top, bottom, left, right). exact rules Winograd out; inference lets forward round more than training can
+    bear. storage says whether x and dx, and y and dy, are bfloat16. Everything is a plain number; nothing is checked
+    before ``struct`` is handed to C.
     """
 
     x_shape: tuple[int, int, int, int]
@@ -32,6 +33,7 @@ class Convolution:
     groups: int = 1
     exact: bool = False
     storage: tuple[bool, bool] = (False, False)
+    inference: bool = False
 
     @property
     def weight_shape(self) -> tuple[int, int, int, int]:
@@ -51,7 +53,7 @@ class Convolution:
         """Return a new cnn_conv2d, or a cnn_bf16_conv2d where one of its arrays is bfloat16."""
         n, h, w, c = self.x_shape
         sizes = [n, h, w, c, self.k, *self.kernel, *self.stride, *self.padding, *self.dilation, self.groups,
-                 *self.y_shape[1:3], self.exact]
+                 *self.y_shape[1:3], self.exact, self.inference]
         if any(self.storage):
             return ffi.new("cnn_bf16_conv2d *", [sizes, *self.storage])
         return ffi.new("cnn_conv2d *", sizes)

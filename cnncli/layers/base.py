@@ -188,21 +188,24 @@ class Layer(OfBytes):
         """
         return {}
 
-    def pack_calls(self, params: dict[str, Array], packed: dict[int, Array], *shapes: Shape) -> list[Call]:
+    def pack_calls(self, params: dict[str, Array], packed: dict[int, Array], *shapes: Shape, training: bool
+                   ) -> list[Call]:
         """Return the calls that rearrange the parameters. They are needed after every change of these.
 
         Args:
             params: The parameters.
             packed: The arrays to fill, by pass.
             *shapes: The shapes of the inputs.
+            training: Whether it is for training.
         """
         return []
 
-    def pools(self, *shapes: Shape) -> bool:
+    def pools(self, *shapes: Shape, training: bool) -> bool:
         """Return whether forward takes ``Buffers.pooled``.
 
         Args:
             *shapes: The shapes of the inputs.
+            training: Whether it is for training.
         """
         return False
 
@@ -319,7 +322,7 @@ class Layer(OfBytes):
         """
         io = self._buffers([floats(f"the input of {type(self).__name__}", a) for a in x], training)
         shapes = [a.shape[1:] for a in io.x]
-        for call in self.pack_calls(self.params, io.packed, *shapes) + self.forward_calls(io):
+        for call in self.pack_calls(self.params, io.packed, *shapes, training=training) + self.forward_calls(io):
             call()
         self._alone = io
         return io.y

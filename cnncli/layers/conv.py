@@ -83,22 +83,24 @@ class Conv2d(Layer):
 
     def workspace(self, batch: int, *shapes: Shape, training: bool) -> int:
         passes = (kernels.FORWARD, kernels.BACKWARD_DATA, kernels.BACKWARD_WEIGHTS)
-        return self._convolution(batch, shapes[0]).workspace(*(passes if training else passes[:1]))
+        return self._convolution(batch, shapes[0], training).workspace(*(passes if training else passes[:1]))
 
     def packed(self, *shapes: Shape, training: bool) -> dict[int, int]:
-        convolution = self._convolution(1, shapes[0])
+        convolution = self._convolution(1, shapes[0], training)
         passes = (kernels.FORWARD, kernels.BACKWARD_DATA) if training else (kernels.FORWARD,)
         return {each: convolution.packed(each) for each in passes}
 
-    def pack_calls(self, params: dict[str, Array], packed: dict[int, Array], *shapes: Shape) -> list[Call]:
-        convolution = self._convolution(1, shapes[0])
+    def pack_calls(self, params: dict[str, Array], packed: dict[int, Array], *shapes: Shape, training: bool
+                   ) -> list[Call]:
+        convolution = self._convolution(1, shapes[0], training)
         return [kernels.conv2d_pack(convolution, which, params["weight"], array) for which, array in packed.items()]
 
-    def pools(self, *shapes: Shape) -> bool:
-        return self._convolution(1, shapes[0]).pools
+    def pools(self, *shapes: Shape, training: bool) -> bool:
+        return self._convolution(1, shapes[0], training).pools
 
     def forward_calls(self, io: Buffers) -> list[Call]:
-        convolution, params = self._convolution(len(io.y), io.x[0].shape[1:]), io.params or self.params
+        convolution = self._convolution(len(io.y), io.x[0].shape[1:], io.training)
+        params = io.params or self.params
         finish = kernels.Finish(params.get("bias"), io.add, io.activation, pooled=io.pooled, taps=io.taps)
         return [kernels.conv2d_forward(convolution, io.x[0], params["weight"], io.packed[kernels.FORWARD], io.y,
                                        io.workspace, finish)]
@@ -151,7 +153,7 @@ class Conv2d(Layer):
             raise NetworkError(f"Conv2d's {self.groups} groups do not divide its {channels} input channels; give "
                                "another number.")
 
-    def _convolution(self, batch: int, shape: Shape) -> kernels.Convolution:
+    def _convolution(self, batch: int, shape: Shape, training: bool = True) -> kernels.Convolution:
         h, w, c = image_shape(self, shape)
         if self.in_channels not in (None, c):
             raise NetworkError(f"Conv2d takes {self.in_channels} channels, but its input has {c}; "
@@ -160,7 +162,7 @@ class Conv2d(Layer):
         top, bottom, left, right = self.zeros(h, w)
         convolution = kernels.Convolution((batch, h, w, c), self.out_channels, self.kernel_size, self.stride,
                                           (top, bottom, left, right), self.dilation, self.groups, self.exact,
-                                          self.storage)
+                                          self.storage, not training and not any(self.storage))
         if min(convolution.y_shape[1:3]) < 1:
             reach = [(k - 1) * d + 1 for k, d in zip(self.kernel_size, self.dilation, strict=True)]
             raise NetworkError(

@@ -66,7 +66,8 @@ class Linear(Layer):
         passes = (kernels.FORWARD, kernels.BACKWARD_DATA) if training else (kernels.FORWARD,)
         return {each: convolution.packed(each) for each in passes}
 
-    def pack_calls(self, params: dict[str, Array], packed: dict[int, Array], *shapes: Shape) -> list[Call]:
+    def pack_calls(self, params: dict[str, Array], packed: dict[int, Array], *shapes: Shape, training: bool
+                   ) -> list[Call]:
         return [kernels.linear_pack(which, params["weight"], array) for which, array in packed.items()]
 
     def forward_calls(self, io: Buffers) -> list[Call]:

@@ -65,7 +65,8 @@ class Packing:
                     params = {name: aligned_empty(array.shape) for name, array in params.items()}
                     params.setdefault("bias", aligned_empty((len(params["weight"]),)))
                 array = aligned_empty((size,), np.uint8)
-                self._packed[key] = Packed(params, array, layer.pack_calls(params, {which: array}, *shapes), unit)
+                calls = layer.pack_calls(params, {which: array}, *shapes, training=False)
+                self._packed[key] = Packed(params, array, calls, unit)
             found[which] = self._packed[key]
         return found
 

@@ -185,7 +185,8 @@ class Plan:
                 continue
             if self._dtypes[behind.output] != value.dtype or self._staged & {unit.output, behind.output}:
                 continue
-            if pooling.halves(self._shapes[unit.output]) and unit.node.layer.pools(*self._input_shapes(unit)):
+            if pooling.halves(self._shapes[unit.output]) and unit.node.layer.pools(
+                    *self._input_shapes(unit), training=self.training):
                 found.add(unit.output)
                 value.shape = (0, *value.shape[1:])
                 for tensor in (self._values[behind.output], *self._saved[i + 1].values()):
@@ -282,7 +283,8 @@ class Plan:
     def _pack(self, unit: Unit, fleeting: dict[str, dict[int, Tensor]], which: int) -> list[Call]:
         """The calls that lay a unit's weights out for this pass of training."""
         arrays = {each: t.array for each, t in fleeting[unit.output].items() if each == which}
-        return unit.node.layer.pack_calls(unit.node.layer.params, arrays, *self._input_shapes(unit)) if arrays else []
+        layer, shapes = unit.node.layer, self._input_shapes(unit)
+        return layer.pack_calls(layer.params, arrays, *shapes, training=True) if arrays else []
 
     def _forward_of(self, unit: Unit, io: Buffers) -> list[Call]:
         if unit.output not in self._staged:

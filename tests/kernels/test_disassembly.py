@@ -32,6 +32,10 @@ EXCEPTIONS = {
     r"pool_forward on": "roots and powers are the C library's, lane by lane",
     r"(input|input_columns|output|gradient|weights|inverse) on":
         "Winograd's transforms hold the 36 values of a tile, half transformed, which is more than there are registers",
+    r"wide_(transform|results|pack) on":
+        "the same of tiles of 9 x 9 values, which go through memory between their two directions",
+    r"wide_forward_few on":
+        "sums fill the registers, so that factors of the weights' transform are read from the stack",
     r"normalise on": "one pass over a batch's bytes, whose channels' factors are read from the stack",
     r"(recolour|finish) on (SSE2|AVX2)|finish on NEON":
         "twelve factors of a matrix of colours, and the limits or the normalisation, are more than 16 registers hold; "
