@@ -27,7 +27,8 @@ typedef struct {
 
 /* Whether a convolution's sums fit into an int32 whatever the numbers are: 1 or 0. Others are CNN_INVALID below. */
 int cnn_int8_conv2d_fits(const cnn_conv2d *p);
-/* The bytes of weights as forward reads them, on any instruction set, with any words and for any n; -1 where that is CNN_INVALID. */
+/* The bytes of weights as forward reads them, on any instruction set, with any words and for any n; -1 where that is
+ * CNN_INVALID. */
 int64_t cnn_int8_conv2d_packed(const cnn_conv2d *p);
 /* Lays weight (k, c / groups, kh, kw) out for the active instruction set and words. packed is 64-byte aligned. */
 cnn_status cnn_int8_conv2d_pack(const cnn_conv2d *p, const int8_t *weight, int8_t *packed);
