@@ -68,8 +68,9 @@ def export_model(model: AnyModel, path: str | os.PathLike[str], *, raw: bool = F
     """Write a model in a form that other programs run. The file's ending says which.
 
     ".onnx" is ONNX; it needs the packages of the extra onnx, and is run before it is written if onnxruntime is
-    installed. A quantised model has int8 weights there. ".c" is one C file, which computes in float32. ".safetensors"
-    with torch_names is weights with the names of torchvision's or timm's network.
+    installed. A quantised model has int8 weights there. ".c" is one C file, which computes in float32. Both judge each
+    image without its mirror image, whatever the model does. ".safetensors" with torch_names is weights with the names
+    of torchvision's or timm's network.
 
     Args:
         model: A Model, a model file, a run or its folder, or the name of a pretrained network. None: the latest run's.

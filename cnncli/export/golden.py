@@ -5,6 +5,7 @@ given away.
 
 import base64
 import io
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +29,14 @@ class Golden:
         file = io.BytesIO()
         Image.fromarray(self.image[:, :, 0] if self.image.shape[2] == 1 else self.image).save(file, "PNG")
         return base64.b64encode(file.getvalue()).decode()
+
+
+def elsewhere(model: Model) -> Model:
+    """Return a model as it computes where it is exported to: each image without its mirror image, and in float32 unless
+    it is quantised."""
+    result = copy(model if model.network.quantisation else model.in_floats())
+    result.flips = False
+    return result
 
 
 def golden(model: Model) -> Golden:

@@ -13,7 +13,7 @@ from .._version import __version__
 from ..errors import UsageError
 from ..extras import install
 from ..model import Model
-from .golden import Golden, golden
+from .golden import Golden, elsewhere, golden
 from .onnx_check import checked
 from .onnx_graph import Graph
 from .onnx_int8 import shift_to_bytes
@@ -33,8 +33,7 @@ def to_onnx(model: Model, raw: bool = False) -> tuple[bytes, str]:
         from onnx import TensorProto, checker, helper, numpy_helper
     except ImportError:
         raise UsageError(f"writing ONNX files needs the package onnx; get it with: {install('onnx')}") from None
-    if not model.network.quantisation:
-        model = model.in_floats()  # which is what the file computes in
+    model = elsewhere(model)
     graph, (h, w, c) = Graph(), model.preprocessing.shape
     classes = len(model.classes)
     if raw:

@@ -11,7 +11,7 @@ from ..data.outputs import Kind, checked_path, marked, write
 from ..errors import UsageError, brief, printable
 from ..explain.units import Progress
 from ..export.csource import IN_FLOATS
-from ..export.golden import golden
+from ..export.golden import elsewhere, golden
 from ..model import Model
 from ..plain import in_plain_json
 from ..runs.again import changed_command
@@ -108,7 +108,7 @@ def write_page(model: AnyModel = None, data: Any = None, out: str | os.PathLike[
         raise UsageError(f"the title must be text, not {brief(title)}; leave --title out to have the classes in it.")
     opened = open_model(model)
     about, quantised = _about(opened), opened.model.network.quantisation is not None
-    opened = replace(opened, model=opened.model.in_floats())
+    opened = replace(opened, model=elsewhere(opened.model.in_floats()))
     made = _program(opened)
     path = Path(checked_path(out)) if out is not None else (
         opened.run.path / f"{opened.called('page')}.html" if opened.run else Path(f"{opened.path.stem}-{FILE}"))

@@ -99,7 +99,7 @@ def test_what_computes_elsewhere_is_written_and_checked_in_float32(
     assert main(["export", "small.c"]) == main(["page", "--no-units", "--out", "small.html"]) == 0
     assert used == []
     model = cnncli.load("runs/latest")
-    model.network.precision = "bfloat16"
+    model.network.precision, model.flips = "bfloat16", True  # nor is an image judged with its mirror image
     cnncli.export_model(model, "set.c")
     cnncli.write_page(model, None, "set.html", with_units=False)
     for name in ("small", "set"):
@@ -108,6 +108,8 @@ def test_what_computes_elsewhere_is_written_and_checked_in_float32(
     pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
     assert main(["export", "small.onnx"]) == 0
     cnncli.export_model(model, "set.onnx")
+    assert Path("set.onnx").read_bytes() == Path("small.onnx").read_bytes()
+    assert (model.network.precision, model.flips) == ("bfloat16", True)
 
 
 def test_a_quantised_model_computes_in_int8_only(home: Path, capsys: pytest.CaptureFixture[str],
