@@ -1,52 +1,13 @@
 /* What the files of convolutions over bfloat16 by tiles share. bf16_tiles.c is the family, bf16_tiles_map.c computes
- * maps, bf16_tiles_weights.c gradients of weights; both lay a block of the source out as bf16_tiles_grid.c says, and
- * call the products of bf16_tiles_products.c. */
+ * maps, bf16_tiles_weights.c gradients of weights; both lay a block of the source out as tiles_grid.c says, and call the
+ * products of bf16_tiles_products.c. */
 #ifndef CNN_BF16_TILES_H
 #define CNN_BF16_TILES_H
 
 #include "bf16_conv.h"
+#include "tiles_grid.h"
 
-#define TILE_SIDE 16                         /* rows and columns of a tile of sums */
-#define TILE_DEPTH 32                        /* numbers of a row of a tile of bfloat16 */
-#define TILE_BLOCK 32                        /* results, outputs or inputs that four tiles of sums span */
 #define TILE_PANEL (TILE_BLOCK * TILE_DEPTH) /* numbers of the two tiles of weights that a step of depth takes */
-
-/* ---- bf16_tiles_grid.c: a block of the source as one list of pixels ---- */
-
-/* Results of a block are numbered through rows and images, with some numbers in between that stand for none; what
- * result m reads for a tap lies m positions behind what result 0 reads for it. Positions are pixels of the source,
- * borders included: `width` of a row, `height` rows of an image. The border right of a row is also that left of the
- * next. With a stride there is a plane of positions for each remainder that a tap's row or column leaves. */
-struct tile_grid {
-    const struct conv_view *view;
-    int64_t depth;        /* channels, filled up to whole tiles */
-    int64_t images, rows; /* of results of a block: several images only if all their rows are in it */
-    int64_t row_blocks, blocks;
-    int64_t width, height;
-    int64_t planes_h, planes_w, reach; /* reach: positions from a result's first to its last */
-    int64_t positions;                 /* of a plane, at most */
-    bool straight;                     /* the source itself is that list, cut anywhere */
-};
-
-/* A block: its images, the rows of results that it has of each, and how far results are numbered. Of a straight grid,
- * `row` is the first result, and there is neither image nor rows. */
-struct tile_part {
-    int64_t image, images, row, rows, results;
-};
-
-/* Cut so that about `wanted` blocks are there, where that is worth it. Never straight where it is `copied` anyway. */
-struct tile_grid cnn_tile_grid(const struct conv_view *v, int64_t wanted, bool copied);
-struct tile_part cnn_tile_part(const struct tile_grid *g, int64_t block);
-static inline int64_t cnn_tile_taps(const struct conv_view *v) { return v->taps_h * v->taps_w; }
-/* Which plane a tap reads, and how many positions behind its first. */
-int64_t cnn_tile_plane(const struct tile_grid *g, int64_t tap);
-int64_t cnn_tile_offset(const struct tile_grid *g, int64_t tap);
-/* Copies what a part reads of `source`, an array of all images from its first channel on: for `count` positions of a
- * plane, and zeros where there is no pixel. */
-void cnn_tile_fill(const struct tile_grid *g, const struct tile_part *part, const uint16_t *source, int64_t plane,
-                   int64_t count, uint16_t *to);
-/* where[m] = the place of result m in the output, or -1: m below `count`, which is at least the part's results. */
-void cnn_tile_places(const struct tile_grid *g, const struct tile_part *part, int64_t count, int64_t *where);
 
 /* ---- bf16_tiles_products.c ---- */
 
@@ -59,12 +20,11 @@ struct tile_finish {
     int64_t outputs; /* of the group */
 };
 
-/* For results 0 … results-1, at `from` + m * pixel numbers, and for blocks of outputs `begin` … end-1. */
+/* For results 0 … results-1, and for blocks of outputs `begin` … end-1. A tap's run is a pixel's channels. */
 struct tile_product {
+    struct tile_windows windows;
     const uint16_t *from;
-    int64_t pixel, results;
-    const int64_t *offsets; /* one a tap, in numbers: a pixel's channels are `depth`, a multiple of TILE_DEPTH */
-    int64_t taps, depth;
+    int64_t results;
     const uint16_t *weights; /* of outputs 0 …: for each block of them, tap and TILE_DEPTH channels a panel */
     int64_t begin, end;
     const int64_t *where;

@@ -6,6 +6,7 @@
 
 #define CHUNKS 16     /* wanted at least, for threads to share */
 #define COPIED_FOR 16 /* blocks of outputs times taps that are worth copying a block of the source again */
+#define NUMBER ((int64_t)sizeof(uint16_t))
 
 struct cut_walk {
     const struct tile_walk *walk;
@@ -31,7 +32,7 @@ static void multiply_straight(const struct cut_walk *w, const struct tile_part *
     const struct conv_view *v = w->walk->view;
     int64_t whole = part->results / TILE_BLOCK * TILE_BLOCK, rest = part->results - whole;
     product.from = source + part->row * v->pixel;
-    product.pixel = v->pixel;
+    product.windows.step = v->pixel * NUMBER;
     product.results = whole;
     if (whole) w->kernels->multiply(&product);
     if (!rest) return;
@@ -39,7 +40,7 @@ static void multiply_straight(const struct cut_walk *w, const struct tile_part *
     for (int64_t m = 0; m < rest; m++)
         memcpy(room + m * v->c, product.from + (whole + m) * v->pixel, (size_t)v->c * sizeof *room);
     product.from = room;
-    product.pixel = v->c;
+    product.windows.step = v->c * NUMBER;
     product.results = rest;
     product.where += whole;
     w->kernels->multiply(&product);
@@ -49,10 +50,10 @@ static void multiply_copied(const struct cut_walk *w, const struct tile_part *pa
                             struct tile_product product, uint16_t *room) {
     const struct tile_grid *g = &w->grid;
     int64_t count = cnn_round_up(part->results, TILE_BLOCK) + g->reach;
-    for (int64_t plane = 0; product.taps && plane < g->planes_h * g->planes_w; plane++)
+    for (int64_t plane = 0; product.windows.taps && plane < g->planes_h * g->planes_w; plane++)
         cnn_tile_fill(g, part, source, plane, count, room + plane * g->positions * g->depth);
     product.from = room;
-    product.pixel = g->depth;
+    product.windows.step = g->depth * NUMBER;
     product.results = part->results;
     w->kernels->multiply(&product);
 }
@@ -77,16 +78,15 @@ static cnn_status walk_chunk(void *context, int64_t chunk) {
     struct tile_part part = cnn_tile_part(g, block);
     int64_t taps = cnn_tile_taps(walk->view), count = cnn_round_up(part.results, TILE_BLOCK);
     int64_t list = lines((taps + count) * (int64_t)sizeof(int64_t));
-    char *memory = cnn_scratch((size_t)(list + g->planes_h * g->planes_w * g->positions * g->depth * 2));
+    char *memory = cnn_scratch((size_t)(list + g->planes_h * g->planes_w * g->positions * g->depth * NUMBER));
     if (!memory) return CNN_NO_MEMORY;
     int64_t *offsets = (int64_t *)memory, *where = offsets + taps;
     for (int64_t tap = 0; tap < taps; tap++)
-        offsets[tap] = (cnn_tile_plane(g, tap) * g->positions + (g->straight ? 0 : cnn_tile_offset(g, tap))) * g->depth;
+        offsets[tap] = (cnn_tile_plane(g, tap) * g->positions + (g->straight ? 0 : cnn_tile_offset(g, tap))) *
+                       g->depth * NUMBER;
     cnn_tile_places(g, &part, count, where);
     struct tile_finish finish = finish_of(walk, group);
-    struct tile_product product = {.offsets = offsets,
-                                   .taps = taps,
-                                   .depth = g->depth,
+    struct tile_product product = {.windows = {.offsets = offsets, .taps = taps, .run = g->depth * NUMBER},
                                    .weights = walk->weights + group * walk->group_weights,
                                    .begin = span * w->span,
                                    .end = CNN_MIN((span + 1) * w->span, w->panels),

@@ -8,7 +8,8 @@
 /* Words (cnn.h) for tiles: registers of 16 rows of 64 bytes that are multiplied by one another. */
 typedef enum {
     CNN_WORD_AMX_BF16 = 8,  /* AMX's, where Linux lets this process use them; other results than without */
-    CNN_WORD_AMX_PLAIN = 16 /* the same bits on any CPU and instruction set but the reference: slow, for tests */
+    CNN_WORD_AMX_PLAIN = 16 /* the same bits on any CPU and instruction set but the reference: slow, for tests; of
+                             * bytes, too (cnn_int8.h) */
 } cnn_tile_word;
 
 /* ---- bf16.c: from one to the other, and what is done number by number ------------------------------ */

@@ -7,8 +7,9 @@
 
 /* Words (cnn.h) for products of bytes, beside CNN_WORD_VNNI: bits. */
 typedef enum {
-    CNN_WORD_AVX_VNNI = 32,      /* vpdpbusd of 256 bits, which some CPUs without AVX-512 have: of AVX2's kernels */
-    CNN_WORD_AVX_VNNI_PLAIN = 64 /* the same kernels with AVX2's own instructions: slow, for tests */
+    CNN_WORD_AVX_VNNI = 32,       /* vpdpbusd of 256 bits, which some CPUs without AVX-512 have: of AVX2's kernels */
+    CNN_WORD_AVX_VNNI_PLAIN = 64, /* the same kernels with AVX2's own instructions: slow, for tests */
+    CNN_WORD_AMX_INT8 = 128       /* tiles, as CNN_WORD_AMX_BF16; CNN_WORD_AMX_PLAIN stands for both */
 } cnn_int8_word;
 
 /* ---- int8_conv.c: convolutions ---------------------------------------------------------------------- */

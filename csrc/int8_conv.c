@@ -1,12 +1,13 @@
 /* Convolutions of bytes with int8 weights, and dense layers as their 1 x 1 case: entry points, checks, how the work is
- * cut, and the plain loops. int8_conv_tmpl.c multiplies, int8_depthwise.c takes depthwise ones; the layers are
- * cnncli/layers/conv.py and linear.py.
+ * cut, and the plain loops. int8_conv_tmpl.c multiplies, int8_depthwise.c takes depthwise ones, int8_tiles.c those of
+ * some channels where the CPU has tiles; the layers are cnncli/layers/conv.py and linear.py.
  *
  * A block of rows of results is computed at once. The rows of the image that it reads are copied into the thread's
  * scratch memory, with their borders and with channels filled up to whole units of 32 bits, unless they lie in x just so.
  * There a window's row is one run of numbers, which the tiles read without gathering it first. */
 #include "int8_conv.h"
 #include "int8_depthwise.h"
+#include "int8_tiles.h"
 
 /* The bytes of image that a block reads at most, if it has more than one row: with a panel of weights they stay in L2. */
 #define BLOCK_BYTES 131072
@@ -40,6 +41,8 @@ static const struct int8_conv_kernels *kernels_of(void) {
     return version < 0 ? tables[cnn_table_index()] : versions[version];
 }
 
+static bool by_tiles(const cnn_conv2d *p) { return cnn_int8_tiles_suit(p) && cnn_int8_tile_kernels(); }
+
 /* ---- packing ---- */
 
 /* Whether all numbers that a kernel's row reads are one run, without filling each pixel's channels up to whole units:
@@ -61,7 +64,8 @@ static int64_t group_packed(const cnn_conv2d *p, const struct int8_conv_kernels 
 int64_t cnn_int8_conv2d_packed(const cnn_conv2d *p) {
     if (!cnn_int8_conv2d_fits(p)) return -1;
     if (cnn_int8_depthwise_suits(p)) return cnn_int8_depthwise_packed(p);
-    return p->groups * p->kh * p->kw * cnn_round_up(inputs_of(p), 4) * cnn_round_up(outputs_of(p), 16) * 2;
+    int64_t bytes = p->groups * p->kh * p->kw * cnn_round_up(inputs_of(p), 4) * cnn_round_up(outputs_of(p), 16) * 2;
+    return cnn_int8_tiles_suit(p) ? CNN_MAX(bytes, cnn_int8_tiles_packed(p)) : bytes;
 }
 
 cnn_status cnn_int8_conv2d_pack(const cnn_conv2d *p, const int8_t *weight, int8_t *packed) {
@@ -73,6 +77,10 @@ cnn_status cnn_int8_conv2d_pack(const cnn_conv2d *p, const int8_t *weight, int8_
     }
     if (cnn_int8_depthwise_suits(p)) {
         cnn_int8_depthwise_pack(p, weight, packed);
+        return CNN_OK;
+    }
+    if (by_tiles(p)) {
+        cnn_int8_tiles_pack(p, weight, packed);
         return CNN_OK;
     }
     const struct int8_conv_kernels *k = kernels_of();
@@ -257,6 +265,7 @@ cnn_status cnn_int8_conv2d_forward(const cnn_conv2d *p, const uint8_t *x, int64_
         return cnn_parallel_sized(plain_row, &plain, p->n * p->oh, multiply_adds);
     }
     if (cnn_int8_depthwise_suits(p)) return cnn_int8_depthwise_forward(p, x, zero_x, packed, finish, y);
+    if (by_tiles(p)) return cnn_int8_tiles_forward(p, x, zero_x, packed, finish, y);
     struct work w = {.job = {.p = p, .finish = finish, .y = y},
                      .kernels = kernels_of(),
                      .x = x,

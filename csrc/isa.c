@@ -52,25 +52,27 @@ cnn_status cnn_isa_set(int isa) {
 
 static atomic_int words = -1;
 
-/* Whether the CPU has tiles and the operating system keeps them; Linux then has to be asked once for each process, and
+/* Which tiles the CPU has, if the operating system keeps them; Linux then has to be asked once for each process, and
  * threads and children may use them, too. It refuses where a thread's stack for signals is too small. */
-static bool tiles_granted(void) {
+static int tiles_granted(void) {
 #if CNN_AMX
     static atomic_int granted = -1;
-    enum { OSXSAVE = 1 << 27, BF16_AND_TILES = 1 << 22 | 1 << 24, STATE = 3 << 17, REQUEST = 0x1023, TILE_DATA = 18 };
+    enum { OSXSAVE = 1 << 27, TILES = 1 << 24, BF16 = 1 << 22, INT8 = 1 << 25, STATE = 3 << 17 };
+    enum { REQUEST = 0x1023, TILE_DATA = 18 };
     unsigned eax, ebx, ecx, edx, low, high;
     int known = atomic_load_explicit(&granted, memory_order_relaxed);
     if (known >= 0) return known;
-    known = __get_cpuid(1, &eax, &ebx, &ecx, &edx) && (ecx & OSXSAVE) &&
-            __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) && (edx & BF16_AND_TILES) == BF16_AND_TILES;
-    if (known) {
+    known = 0;
+    if (__get_cpuid(1, &eax, &ebx, &ecx, &edx) && (ecx & OSXSAVE) && __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) &&
+        (edx & TILES)) {
         __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-        known = (low & STATE) == STATE && syscall(SYS_arch_prctl, REQUEST, TILE_DATA) == 0;
+        if ((low & STATE) == STATE && syscall(SYS_arch_prctl, REQUEST, TILE_DATA) == 0)
+            known = (edx & BF16 ? CNN_WORD_AMX_BF16 : 0) | (edx & INT8 ? CNN_WORD_AMX_INT8 : 0);
     }
     atomic_store_explicit(&granted, known, memory_order_relaxed);
     return known;
 #else
-    return false;
+    return 0;
 #endif
 }
 
@@ -92,7 +94,7 @@ static int words_of_cpu(void) {
     if (__builtin_cpu_supports("avx512vnni")) found |= CNN_WORD_VNNI;
     if (__builtin_cpu_supports("avx512bf16")) found |= CNN_WORD_BF16;
     if (has_avx_vnni()) found |= CNN_WORD_AVX_VNNI;
-    if ((found & CNN_WORD_BF16) && tiles_granted()) found |= CNN_WORD_AMX_BF16;
+    if (found & CNN_WORD_BF16) found |= tiles_granted(); /* isa_amx.h has it as well */
 #endif
     return found;
 }

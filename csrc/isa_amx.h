@@ -1,5 +1,6 @@
-/* Compiles the file named by CNN_TEMPLATE for AVX-512 with bfloat16 and AMX's tiles, the word CNN_WORD_AMX_BF16; see
- * foreach_isa.h. Nothing where CNN_AMX is 0. Tiles need no target of their own: tiles.h writes their instructions. */
+/* Compiles the file named by CNN_TEMPLATE for AVX-512 with bfloat16 and AMX's tiles, the words CNN_WORD_AMX_BF16 and
+ * CNN_WORD_AMX_INT8; see foreach_isa.h. Nothing where CNN_AMX is 0. Tiles need no target of their own: tiles.h writes
+ * their instructions. */
 #if CNN_AMX
 
 #if defined(__clang__)

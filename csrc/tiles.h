@@ -7,6 +7,7 @@
  *   tile_load(tiles, t, from, bytes)    t = 16 rows of 64 bytes, `bytes` from one to the next
  *   tile_store(tiles, t, to, bytes)
  *   tile_dot(tiles, sums, a, b)         sums[m][n] += what a row of a and a column of b yield, in bfloat16
+ *   tile_dot_bytes(tiles, sums, a, b)   the same of unsigned bytes of a and signed bytes of b, in whole numbers
  *
  * With CNN_TILES they are AMX's instructions. They are written in assembly because GCC 12's own words do not say that
  * they read memory: a store before one of them could be moved behind it. Otherwise tiles are arrays in memory, and
@@ -20,7 +21,14 @@
  * product of two bfloat16 has 16 bits and is exact in float32, so that instruction sets without fused multiply-adds
  * (SSE2) have the same results but where a product alone overflows or is denormal. (Intel's Intrinsics Guide has
  * another, simpler text: pair after pair onto the sum itself. The manual's is followed.) What does it here relies on
- * chunks running with denormals flushed (internal.h). */
+ * chunks running with denormals flushed (internal.h).
+ *
+ * tile_dot_bytes does what the manual says of TDPBUSD:
+ *
+ *   for each row m, group of four k and column n:
+ *       sums[m][n] += a[m][4k] * b[k][4n] + … + a[m][4k + 3] * b[k][4n + 3]
+ *
+ * in int32, whose overflow wraps around. */
 
 #ifndef CNN_TILE_ROWS
 #define CNN_TILE_ROWS 16
@@ -45,6 +53,7 @@ struct cnn_tile_config {
 #undef tile_load
 #undef tile_store
 #undef tile_dot
+#undef tile_dot_bytes
 #undef tiles_t
 
 #ifdef CNN_TILES
@@ -65,6 +74,7 @@ CNN_INLINE void ISA(tiles_begin_)(void) {
 #define tile_store(tiles, t, to, bytes) \
     __asm__ volatile("tilestored %%tmm" #t ", (%0,%1,1)" : : "r"((void *)(to)), "r"((int64_t)(bytes)) : "memory")
 #define tile_dot(tiles, sums, a, b) __asm__ volatile("tdpbf16ps %%tmm" #b ", %%tmm" #a ", %%tmm" #sums : :)
+#define tile_dot_bytes(tiles, sums, a, b) __asm__ volatile("tdpbusd %%tmm" #b ", %%tmm" #a ", %%tmm" #sums : :)
 
 #else
 
@@ -100,6 +110,20 @@ static __attribute__((noinline)) void ISA(tile_dot_)(struct cnn_tiles *tiles, in
     }
 }
 
+static __attribute__((noinline)) void ISA(tile_dot_bytes_)(struct cnn_tiles *tiles, int sums, int a, int b) {
+    enum { COLUMNS = CNN_TILE_BYTES / 4 };
+    for (int m = 0; m < CNN_TILE_ROWS; m++) {
+        const uint8_t *left = (const uint8_t *)tiles->tile[a][m];
+        for (int k = 0; k < COLUMNS; k++, left += 4) {
+            const int8_t *right = (const int8_t *)tiles->tile[b][k];
+            for (int n = 0; n < COLUMNS; n++, right += 4) {
+                int32_t four = left[0] * right[0] + left[1] * right[1] + left[2] * right[2] + left[3] * right[3];
+                tiles->tile[sums][m][n] += (uint32_t)four;
+            }
+        }
+    }
+}
+
 #define tiles_t struct cnn_tiles
 #define tiles_begin(tiles) ((void)(tiles))
 #define tiles_end(tiles) ((void)(tiles))
@@ -107,5 +131,6 @@ static __attribute__((noinline)) void ISA(tile_dot_)(struct cnn_tiles *tiles, in
 #define tile_load(tiles, t, from, bytes) ISA(tile_load_)((tiles)->tile[t], from, bytes)
 #define tile_store(tiles, t, to, bytes) ISA(tile_store_)((tiles)->tile[t], to, bytes)
 #define tile_dot(tiles, sums, a, b) ISA(tile_dot_)(tiles, sums, a, b)
+#define tile_dot_bytes(tiles, sums, a, b) ISA(tile_dot_bytes_)(tiles, sums, a, b)
 
 #endif

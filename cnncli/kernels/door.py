@@ -27,7 +27,8 @@ _ISAS = {"reference": lib.CNN_ISA_REFERENCE, "baseline": lib.CNN_ISA_BASELINE, "
          "avx512": lib.CNN_ISA_AVX512}
 _WORDS = {"vnni": lib.CNN_WORD_VNNI, "bf16": lib.CNN_WORD_BF16, "bf16_plain": lib.CNN_WORD_BF16_PLAIN,
           "amx_bf16": lib.CNN_WORD_AMX_BF16, "amx_plain": lib.CNN_WORD_AMX_PLAIN,
-          "avx_vnni": lib.CNN_WORD_AVX_VNNI, "avx_vnni_plain": lib.CNN_WORD_AVX_VNNI_PLAIN}
+          "avx_vnni": lib.CNN_WORD_AVX_VNNI, "avx_vnni_plain": lib.CNN_WORD_AVX_VNNI_PLAIN,
+          "amx_int8": lib.CNN_WORD_AMX_INT8}
 _FOR_PRODUCTS = 40 << 20  # bytes: what OpenBLAS takes, 32 MiB, and a little
 _ISA_NAMES = {number: name for name, number in _ISAS.items()}
 
@@ -148,8 +149,8 @@ def use_isa(name: str) -> Iterator[None]:
 
 
 def words() -> frozenset[str]:
-    """Return the names of the words beyond the instruction set's own that kernels use now, of "vnni", "bf16" and
-    "amx_bf16"; with AVX2 of "avx_vnni"."""
+    """Return the names of the words beyond the instruction set's own that kernels use now, of "vnni", "bf16",
+    "amx_bf16" and "amx_int8"; with AVX2 of "avx_vnni"."""
     active = lib.cnn_words_active()
     return frozenset(name for name, bit in _WORDS.items() if active & bit)
 
@@ -162,9 +163,9 @@ def way() -> tuple[int, int]:
 @contextmanager
 def use_words(*names: str) -> Iterator[None]:
     """Use only these words inside a with block; results of float32 and int8 are the same. "bf16_plain" has the results
-    of "bf16" without its instruction, on any CPU with AVX-512; "amx_plain" has those of "amx_bf16" on any CPU, with any
-    instruction set but the reference; "avx_vnni_plain" stands for "avx_vnni" on any CPU with AVX2. Raises UsageError
-    where this CPU lacks one."""
+    of "bf16" without its instruction, on any CPU with AVX-512; "amx_plain" has those of "amx_bf16" and "amx_int8" on
+    any CPU, with any instruction set but the reference; "avx_vnni_plain" stands for "avx_vnni" on any CPU with AVX2.
+    Raises UsageError where this CPU lacks one."""
     before = 0
     for isa in isas():  # each shows its own
         with use_isa(isa):

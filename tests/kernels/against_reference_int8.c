@@ -1,6 +1,7 @@
 /* Inference in whole numbers, whose results are the same to the bit; a part of against_reference.c. */
 #include "against_reference.h"
 
+#include "cnn_bf16.h"
 #include "cnn_int8.h"
 
 static uint8_t *bytes(int64_t count) {
@@ -87,17 +88,18 @@ static void check_int8_convolution(int64_t number, cnn_conv2d p, int words) {
 }
 
 static void check_int8_convolutions(void) {
-    const cnn_conv2d shapes[] = {int8_shape(3, 20, 3, 1, 1, 1),   int8_shape(16, 33, 1, 1, 0, 1),
-                                 int8_shape(10, 17, 5, 2, 2, 1),  int8_shape(12, 36, 3, 1, 1, 2),
-                                 int8_shape(8, 8, 1, 2, 0, 1),    int8_shape(70, 70, 3, 1, 1, 70),
-                                 int8_shape(70, 70, 3, 2, 1, 70), int8_shape(35, 35, 5, 1, 2, 35),
-                                 int8_shape(35, 35, 5, 2, 2, 35), int8_shape(5, 5, 7, 3, 3, 5)};
+    const cnn_conv2d shapes[] = {
+        int8_shape(3, 20, 3, 1, 1, 1),   int8_shape(16, 33, 1, 1, 0, 1),  int8_shape(10, 17, 5, 2, 2, 1),
+        int8_shape(12, 36, 3, 1, 1, 2),  int8_shape(8, 8, 1, 2, 0, 1),    int8_shape(70, 70, 3, 1, 1, 70),
+        int8_shape(70, 70, 3, 2, 1, 70), int8_shape(35, 35, 5, 1, 2, 35), int8_shape(35, 35, 5, 2, 2, 35),
+        int8_shape(5, 5, 7, 3, 3, 5),    int8_shape(33, 40, 1, 1, 0, 1),  int8_shape(48, 18, 3, 2, 1, 2)};
     use(VECTORS);
     int words = cnn_words_active();
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         check_int8_convolution((int64_t)i, shapes[i], words);
         if (words) check_int8_convolution((int64_t)i, shapes[i], 0);
         check_int8_convolution((int64_t)i, shapes[i], CNN_WORD_AVX_VNNI_PLAIN);
+        check_int8_convolution((int64_t)i, shapes[i], CNN_WORD_AMX_PLAIN);
     }
     must("words", cnn_words_set(words));
     use(VECTORS);
@@ -159,6 +161,7 @@ void check_larger_int8(void) {
     use(VECTORS);
     int words = cnn_words_active();
     check_int8_convolution(100, dense, words), check_int8_convolution(101, depthwise, words);
+    check_int8_convolution(102, dense, CNN_WORD_AMX_PLAIN);
     check_int8_arrays(200000);
     must("words", cnn_words_set(words));
 }

@@ -1,6 +1,6 @@
 /* A block of a convolution's source as one list of pixels, of which a tile of 16 is read wherever it begins: rows and
- * images follow each other with their borders, so that small maps fill tiles, too. bf16_tiles.h says what is where. */
-#include "bf16_tiles.h"
+ * images follow each other with their borders, so that small maps fill tiles, too. tiles_grid.h says what is where. */
+#include "tiles_grid.h"
 
 #define BLOCK_BYTES 393216 /* of a block, if it has more than one row: with weights and sums it stays in L2 */
 #define FEWEST 128         /* results of a block: weights are read again for each */
@@ -29,6 +29,15 @@ static struct side side_of(int64_t results, int64_t taps, int64_t start, int64_t
     return s;
 }
 
+/* Across, where a position is stride_w pixels, and what a result reads is a run from the first one on. */
+static struct side side_of_runs(const struct conv_view *v) {
+    int64_t left = -v->start_w, step = v->stride_w;
+    struct side s = {.planes = 1, .reach = (v->taps_w - 1) * v->step_w / step};
+    int64_t all = v->columns + s.reach, inside = CNN_MIN(cnn_ceil_div(left + v->w, step), all);
+    s.shared = CNN_MIN(s.reach, CNN_MIN(left / step, all - inside));
+    return s;
+}
+
 static int64_t results_of(const struct tile_grid *g, int64_t images, int64_t rows) {
     return ((images - 1) * g->height + rows - 1) * g->width + g->view->columns;
 }
@@ -38,13 +47,13 @@ static int64_t positions_of(const struct tile_grid *g, int64_t images, int64_t r
 }
 
 static bool fits(const struct tile_grid *g, int64_t images, int64_t rows) {
-    return g->planes_h * g->planes_w * positions_of(g, images, rows) * g->depth * 2 <= BLOCK_BYTES;
+    return g->planes_h * g->planes_w * positions_of(g, images, rows) * g->depth * g->size <= BLOCK_BYTES;
 }
 
-/* Whether result m reads nothing but pixel m, and whole tiles of channels of it. */
+/* Whether result m reads nothing but pixel m. */
 static bool straight(const struct conv_view *v) {
     bool point = cnn_tile_taps(v) == 1 && v->stride_h == 1 && v->stride_w == 1 && v->start_h == 0 && v->start_w == 0;
-    return point && v->rows == v->h && v->columns == v->w && v->c % TILE_DEPTH == 0;
+    return point && v->rows == v->h && v->columns == v->w;
 }
 
 /* Blocks of rows, or of whole images where they are small; of about as many results each. */
@@ -64,11 +73,11 @@ static void cut(struct tile_grid *g, int64_t results) {
     g->blocks = cnn_ceil_div(v->n, images) * g->row_blocks;
 }
 
-struct tile_grid cnn_tile_grid(const struct conv_view *v, int64_t wanted, bool copied) {
-    struct tile_grid g = {.view = v, .depth = cnn_round_up(v->c, TILE_DEPTH), .straight = !copied && straight(v)};
+static struct tile_grid grid_of(struct tile_grid g, int64_t wanted) {
+    const struct conv_view *v = g.view;
     int64_t results = CNN_MAX(FEWEST, CNN_MIN(cnn_view_pixels(v) / wanted, MOST));
     if (g.straight) {
-        results = CNN_MIN(results, CNN_MAX(TILE_BLOCK, BLOCK_BYTES / (2 * g.depth)));
+        results = CNN_MIN(results, CNN_MAX(TILE_BLOCK, BLOCK_BYTES / (g.size * g.depth)));
         g.rows = results / TILE_BLOCK * TILE_BLOCK;
         g.blocks = cnn_ceil_div(cnn_view_pixels(v), g.rows);
         g.planes_h = g.planes_w = 1;
@@ -76,7 +85,8 @@ struct tile_grid cnn_tile_grid(const struct conv_view *v, int64_t wanted, bool c
         return g;
     }
     struct side vertical = side_of(v->rows, v->taps_h, v->start_h, v->stride_h, v->step_h, v->h);
-    struct side across = side_of(v->columns, v->taps_w, v->start_w, v->stride_w, v->step_w, v->w);
+    struct side across = g.runs ? side_of_runs(v)
+                                : side_of(v->columns, v->taps_w, v->start_w, v->stride_w, v->step_w, v->w);
     g.planes_h = vertical.planes;
     g.planes_w = across.planes;
     g.width = v->columns + across.reach - across.shared;
@@ -86,6 +96,17 @@ struct tile_grid cnn_tile_grid(const struct conv_view *v, int64_t wanted, bool c
     if (g.row_blocks > 1) g.height = g.rows + vertical.reach;
     g.positions = positions_of(&g, g.images, g.rows);
     return g;
+}
+
+struct tile_grid cnn_tile_grid(const struct conv_view *v, int64_t wanted, bool copied) {
+    bool in_place = !copied && straight(v) && v->c % TILE_DEPTH == 0;
+    struct tile_grid g = {.view = v, .size = 2, .depth = cnn_round_up(v->c, TILE_DEPTH), .straight = in_place};
+    return grid_of(g, wanted);
+}
+
+struct tile_grid cnn_tile_grid_of_bytes(const struct conv_view *v, int64_t wanted) {
+    struct tile_grid g = {.view = v, .size = 1, .runs = true, .depth = v->stride_w * v->c, .straight = straight(v)};
+    return grid_of(g, wanted);
 }
 
 struct tile_part cnn_tile_part(const struct tile_grid *g, int64_t block) {
@@ -114,6 +135,11 @@ int64_t cnn_tile_offset(const struct tile_grid *g, int64_t tap) {
     return s * v->step_h / v->stride_h * g->width + t * v->step_w / v->stride_w;
 }
 
+int64_t cnn_tile_row(const struct tile_grid *g, int64_t plane, int64_t row) {
+    const struct conv_view *v = g->view;
+    return v->start_h + remainder_of(plane / g->planes_w, v->step_h, v->stride_h) + row * v->stride_h;
+}
+
 static void copy_pixels(int64_t count, int64_t channels, const uint16_t *from, int64_t step, int64_t depth,
                         uint16_t *to) {
     if (step == channels && depth == channels) {
@@ -129,13 +155,12 @@ static void copy_pixels(int64_t count, int64_t channels, const uint16_t *from, i
 void cnn_tile_fill(const struct tile_grid *g, const struct tile_part *part, const uint16_t *source, int64_t plane,
                    int64_t count, uint16_t *to) {
     const struct conv_view *v = g->view;
-    int64_t top = v->start_h + remainder_of(plane / g->planes_w, v->step_h, v->stride_h);
     int64_t left = v->start_w + remainder_of(plane % g->planes_w, v->step_w, v->stride_w);
     int64_t begin = left < 0 ? cnn_ceil_div(-left, v->stride_w) : 0;
     int64_t end = left < v->w ? cnn_ceil_div(v->w - left, v->stride_w) : 0;
     for (int64_t r = 0; r * g->width < count; r++) {
         int64_t places = CNN_MIN(g->width, count - r * g->width);
-        int64_t image = r / g->height, row = top + (part->row + r % g->height) * v->stride_h;
+        int64_t image = r / g->height, row = cnn_tile_row(g, plane, part->row + r % g->height);
         bool inside = image < part->images && 0 <= row && row < v->h;
         int64_t a = CNN_MIN(begin, places), b = inside ? CNN_MAX(a, CNN_MIN(end, places)) : a;
         memset(to, 0, (size_t)(a * g->depth) * sizeof *to);
