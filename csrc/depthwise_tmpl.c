@@ -113,10 +113,11 @@ CNN_INLINE void ISA(tap_row)(const int kernel, const int stride, const bool spre
 
 /* The rows of the source, and of taps, that a row of results meets, or where `second` two of them. */
 struct ISA(meeting) {
-    const stored *x;     /* of the first one, at source column 0 … */
-    const float *weight; /* … and tap 0 */
-    int64_t first, end;  /* x's row of taps of the first result; where they end, or end for the second one */
-    int64_t next_taps;   /* floats from a row of taps to that of the next row of the source */
+    const stored *x;      /* of the first one, at source column 0 … */
+    const float *weight;  /* … and tap 0 */
+    int64_t first, end;   /* x's row of taps of the first result; where they end, or end for the second one */
+    int64_t next_taps;    /* floats from a row of taps to that of the next row of the source */
+    int64_t ahead, asked; /* rows from x on to those that the rows below will meet first, and how many these are */
     bool second;
 };
 
@@ -130,27 +131,46 @@ CNN_INLINE struct ISA(meeting) ISA(meet)(const int kernel, const int stride, con
         m.end = CNN_MIN(w->height, place / stride + 1) - y;
         m.weight = w->weight + (place - y * stride) * kernel * BLOCK;
         m.next_taps = -stride * kernel * BLOCK;
+        m.ahead = place / stride + 1 - y;
+        m.asked = place % stride;
     } else {
         y = row * stride + w->top;
         m.first = CNN_MAX(0, -y);
         m.end = CNN_MIN(w->taps_h + second, w->height - y);
         m.weight = w->weight + m.first * kernel * BLOCK;
         m.next_taps = kernel * BLOCK;
+        m.ahead = w->taps_h + (second ? stride : 0) - m.first;
+        m.asked = stride << second;
         y += m.first;
     }
     m.x = STORED(w->source) + (image * w->height + y) * w->width * w->pixel;
     return m;
 }
 
-/* Asks for this vector's share of what the rows below will read and write, in the order of memory: CPUs guess where a
- * walk through memory goes on, but not where one by pixels does. */
-CNN_INLINE void ISA(ask)(const int sources, const int results, int64_t rows_read, int64_t rows_written,
-                         const struct depthwise_walk *w, int64_t share, const stored *ahead, const stored *below) {
-    ahead += share * sources, below += share * results;
-    for (int64_t row = 0; row < rows_read; row++, ahead += w->width * w->pixel)
-        UNROLL for (int i = 0; i < sources * VLEN; i += LINE) __builtin_prefetch(ahead + i, 0, 2);
-    for (int64_t row = 0; row < rows_written; row++, below += w->columns * w->pixel)
-        UNROLL for (int i = 0; i < results * VLEN; i += LINE) __builtin_prefetch(below + i, 0, 2);
+/* A place in some channels of neighbouring pixels: a cache line of a pixel's `lines`, or 0: of all pixels' channels. */
+struct ISA(place) {
+    const stored *at;
+    int64_t line, lines;
+};
+
+/* Asks for a vector's share of `pixels` pixels of `rows` rows, in the order of memory: CPUs guess where a walk through
+ * memory goes on, but not where one by pixels does. Rows are asked for side by side, or, where `apart`, one after the
+ * other. */
+CNN_INLINE void ISA(ask)(const int pixels, const bool apart, int64_t rows, int64_t row_step, int64_t pixel,
+                         struct ISA(place) *place) {
+    if (apart && !place->lines) {
+        for (int64_t row = 0; row < rows; row++)
+            UNROLL for (int i = 0; i < pixels * VLEN; i += LINE)
+                __builtin_prefetch(place->at + row * row_step + i, 0, 2);
+        place->at += pixels * VLEN;
+        return;
+    }
+    UNROLL for (int i = 0; i < pixels * VLEN; i += LINE) {
+        for (int64_t row = 0; row < rows; row++) __builtin_prefetch(place->at + row * row_step, 0, 2);
+        const bool last = ++place->line == place->lines;
+        place->at += last ? pixel - (place->lines - 1) * LINE : LINE;
+        place->line = last ? 0 : place->line;
+    }
 }
 
 /* Results [from, to) of a row from `at` on, or of two rows; the first one's first source pixel is column `left`. */
@@ -164,8 +184,12 @@ CNN_INLINE void ISA(tile)(const int kernel, const int stride, const bool spread,
     const int64_t end = meeting->end;
     const bool second = PAIR && stride == 1 && meeting->second;
     const int64_t one = second ? CNN_MIN(1, end) : end, two = CNN_MIN(taps_h, end);
-    const stored *source = meeting->x + left * pixel, *ahead = source + (end - begin) * line;
-    stored *out = w->out, *below = out + at + (row_below << second);
+    const int64_t lines = last - first < pixel ? cnn_ceil_div(last - first, LINE) : 0;
+    const stored *source = meeting->x + left * pixel;
+    stored *out = w->out;
+    struct ISA(place) ahead = {
+        meeting->x + meeting->ahead * line + (left - w->left / (spread ? stride : 1)) * pixel + first, 0, lines};
+    struct ISA(place) below = {out + at + (row_below << second) + first, 0, lines};
     for (int64_t v = first; v < last; v += VLEN) {
         int64_t c = CNN_MIN(v, pixel - VLEN);
         const stored *x = source + c;
@@ -182,9 +206,10 @@ CNN_INLINE void ISA(tile)(const int kernel, const int stride, const bool spread,
             if (r < end)
                 ISA(tap_row)(kernel, stride, spread, results, some, 1, valid, x, pixel, weight - next_taps, sums + 1);
         }
-        if (w->large)
-            ISA(ask)(spread ? results / stride : results * stride, results, spread ? 1 : stride << second, 1 + second,
-                     w, v - first, ahead, below);
+        if (w->large) {
+            ISA(ask)(spread ? results / stride : results * stride, stride > 1, meeting->asked, line, pixel, &ahead);
+            ISA(ask)(results, stride > 1, 1 + second, row_below, pixel, &below);
+        }
         ISA(finish_row)(results, some, plain && c == v, f, from, to, pixel, c, v - c, out, at, sums[0]);
         if (second)
             ISA(finish_row)(results, some, plain && c == v, f, from, to, pixel, c, v - c, out, at + row_below, sums[1]);

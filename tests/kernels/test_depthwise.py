@@ -53,6 +53,11 @@ def test_images_smaller_than_the_kernel(window, isa, rng):
             check(convolution, rng)
 
 
+@pytest.mark.parametrize("window", [WINDOWS[i] for i in (0, 2, 4, 6, 13)], ids=str)
+def test_many_channels_of_small_images(window, isa, rng):
+    check(shaped(window, 9, 7, 8, 271), rng)  # a vector's gradients are summed over ranges of rows, one after the other
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("window", WINDOWS[:8], ids=str)
 @pytest.mark.parametrize("c", [3, 16, 19])
