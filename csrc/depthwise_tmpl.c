@@ -111,6 +111,42 @@ CNN_INLINE void ISA(tap_row)(const int kernel, const int stride, const bool spre
     }
 }
 
+/* What two rows of results gain from all rows of the source that they meet, [begin, end) of kernel + 1, from x on: the
+ * same for a square kernel, whose rows of taps are loaded once. */
+CNN_INLINE void ISA(tap_pair)(const int kernel, const int results, const bool some, int64_t begin, int64_t end,
+                              uint64_t valid, const stored *x, int64_t line, int64_t pixel, const float *weight,
+                              vf sums[2][8]) {
+    const int sources = results - 1 + kernel;
+    vf taps[2][5];
+    UNROLL for (int r = 0; r <= kernel; r++) {
+        UNROLL for (int t = 0; t < kernel; t++) {
+            taps[1][t] = taps[0][t];
+            if (r < kernel) taps[0][t] = vload(weight + (r * kernel + t) * BLOCK);
+        }
+        if (r < begin || r >= end) continue;
+        const stored *from = x;
+        HOLD_POINTER(from);
+        UNROLL for (int m = 0; m < sources; m++) {
+            if (m && m % 3 == 0) {
+                from += 3 * pixel;
+                HOLD_POINTER(from);
+            }
+            if ((!some && m >= kernel / 2 && m < sources - kernel / 2) || valid >> m & 1) {
+                vf value = stored_load(from + m % 3 * pixel);
+                vhold(value);
+                UNROLL for (int t = 0; t < kernel; t++) {
+                    const int q = m - t;
+                    if (q >= 0 && q < results) {
+                        if (r < kernel) sums[0][q] += taps[0][t] * value;
+                        if (r > 0) sums[1][q] += taps[1][t] * value;
+                    }
+                }
+            }
+        }
+        x += line;
+    }
+}
+
 /* The rows of the source, and of taps, that a row of results meets, or where `second` two of them. */
 struct ISA(meeting) {
     const stored *x;      /* of the first one, at source column 0 … */
@@ -183,6 +219,7 @@ CNN_INLINE void ISA(tile)(const int kernel, const int stride, const bool spread,
     const int64_t next_taps = meeting->next_taps, block = taps_h * kernel * BLOCK, begin = meeting->first;
     const int64_t end = meeting->end;
     const bool second = PAIR && stride == 1 && meeting->second;
+    const bool square = kernel == 5 && second && taps_h == kernel; /* 3 x 3 gains nothing */
     const int64_t one = second ? CNN_MIN(1, end) : end, two = CNN_MIN(taps_h, end);
     const int64_t lines = last - first < pixel ? cnn_ceil_div(last - first, LINE) : 0;
     const stored *source = meeting->x + left * pixel;
@@ -198,9 +235,14 @@ CNN_INLINE void ISA(tile)(const int kernel, const int stride, const bool spread,
         vf sums[2][8];
         UNROLL for (int b = 0; b < 2; b++) UNROLL for (int q = 0; q < results; q++) sums[b][q] = vset(0);
         int64_t r = begin;
+        if (square) {
+            ISA(tap_pair)(kernel, results, some, begin, end, valid, x, line, pixel, weight - begin * kernel * BLOCK,
+                          sums);
+            r = end;
+        }
         for (; r < one; r++, x += line, weight += next_taps)
             ISA(tap_row)(kernel, stride, spread, results, some, 1, valid, x, pixel, weight, sums);
-        if (second) {
+        if (second && !square) {
             for (; r < two; r++, x += line, weight += next_taps)
                 ISA(tap_row)(kernel, stride, spread, results, some, 2, valid, x, pixel, weight, sums);
             if (r < end)
