@@ -13,9 +13,9 @@ ROOT = Path(__file__).parents[2]
 # Kernels that take no arrays, or are taken by functions of Python alone.
 OUTSIDE = {"cnn_peak"}
 QUICK = ("augment", "bf16_dense", "bf16_depthwise", "bf16_elementwise", "bf16_first", "bf16_norm", "bf16_pool",
-          "bf16_tiles", "bf16_winograd", "conv", "conv_first", "conv_pooled", "depthwise", "image", "int8", "int8_conv",
-          "int8_depthwise", "int8_pool", "int8_tiles", "loss", "optim", "pointwise", "pool", "winograd",
-          "winograd_wide")
+         "bf16_tiles", "bf16_winograd", "conv", "conv_first", "conv_pooled", "depthwise", "image", "int8", "int8_conv",
+         "int8_depthwise", "int8_pool", "int8_tiles", "loss", "optim", "pointwise", "pool", "winograd",
+         "winograd_wide")
 SLOW = ("norm", "elementwise")  # where some kernels have no quick test
 # What a kernel sees of 40 floats, read by somebody who is wrong by so many bytes about where they are.
 OVERRUN = """
