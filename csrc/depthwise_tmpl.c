@@ -120,7 +120,7 @@ CNN_INLINE void ISA(tap_pair)(const int kernel, const int results, const bool so
     vf taps[2][5];
     UNROLL for (int r = 0; r <= kernel; r++) {
         UNROLL for (int t = 0; t < kernel; t++) {
-            taps[1][t] = taps[0][t];
+            if (r) taps[1][t] = taps[0][t];
             if (r < kernel) taps[0][t] = vload(weight + (r * kernel + t) * BLOCK);
         }
         if (r < begin || r >= end) continue;

@@ -90,14 +90,16 @@ CNN_INLINE void ISA(wide_output_vector)(const struct ISA(wide_target) *to, const
         ISA(wide_output)(row, y);
         UNROLL for (int j = 0; j < 7; j++, at += to->pixel) {
             if (!whole && j >= to->columns) break;
-            vf add = vset(0);
+            vf add = vset(0), gate = vset(0);
             if (whole) {
                 __builtin_prefetch(to->out + at + 7 * to->pixel, 1);
                 if (f->add) add = vload((const float *)f->add + at);
-                vstore(to->out + at, ISA(finished)(f, bias, y[j], add, vset(0)));
+                if (f->gate) gate = vload((const float *)f->gate + at);
+                vstore(to->out + at, ISA(finished)(f, bias, y[j], add, gate));
             } else {
                 if (f->add) add = vload_lanes((const float *)f->add + at, to->lanes);
-                vstore_lanes(to->out + at, ISA(finished)(f, bias, y[j], add, vset(0)), to->lanes);
+                if (f->gate) gate = vload_lanes((const float *)f->gate + at, to->lanes);
+                vstore_lanes(to->out + at, ISA(finished)(f, bias, y[j], add, gate), to->lanes);
             }
         }
     }

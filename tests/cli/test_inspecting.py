@@ -29,8 +29,8 @@ def test_the_table(place):
 
 def test_json(place):
     report = place.json("inspect", "runs/small")
-    assert list(report) == ["architecture", "input_shape", "classes", "parameters", "flops", "layers", "preprocessing",
-                            "training"]
+    assert list(report) == ["architecture", "input_shape", "classes", "parameters", "weight_bytes", "flops", "layers",
+                            "preprocessing", "training"]
     assert report["architecture"] == "lenet5"
     assert report["input_shape"] == [20, 20, 3]
     assert report["classes"] == sorted(CLASSES)

@@ -16,8 +16,8 @@ from .looking import CLASSES, EACH, snapshot, write_images
 
 KEYS = ["model", "images", "accuracy", "top5", "loss", "classes", "confusion_matrix", "skipped", "tta",
         "accuracy_interval", "baselines", "calibration", "withheld", "accuracy_interval_missing", "headline", "verdict",
-        "split", "data", "own", "labels", "trained_on", "accuracy_unseen", "interval_unseen", "trained", "groups",
-        "group_interval"]
+        "split", "data", "own", "labels", "computed_in", "trained_on", "accuracy_unseen", "interval_unseen",
+        "trained", "groups", "group_interval"]
 FILES = {"report.html", "confusion.png", "confusion.csv", "mistakes.png", "test.json"}
 HELD_OUT = 2 * len(CLASSES)  # a tenth of 24 is 2
 

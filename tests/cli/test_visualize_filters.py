@@ -77,11 +77,15 @@ def test_a_list_on_standard_input(place, monkeypatch):
     assert len(place.json("visualize-filters", "-", "--out", "out")["written"]) == 3
 
 
-@pytest.mark.parametrize("model", ["loose.safetensors", "runs/latest", "runs/small/last.safetensors"])
-def test_where_the_pictures_go(place, model):
+@pytest.mark.parametrize(("model", "folder"), [
+    ("loose.safetensors", "loose-pictures"),
+    ("runs/latest", "runs/small/pictures"),
+    ("runs/small/last.safetensors", "runs/small/pictures-last"),  # not over those of the run's own model
+])
+def test_where_the_pictures_go(place, model, folder):
     shutil.copy(place.run / "model.safetensors", "loose.safetensors")
     (path,) = place.cnn("visualize-filters", "-m", model)[0].splitlines()
-    assert path == ("loose-pictures" if "loose" in model else "runs/small/pictures") + "/filters-conv1.png"
+    assert path == f"{folder}/filters-conv1.png"
     assert (place.path / path).exists()
 
 

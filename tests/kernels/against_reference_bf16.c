@@ -200,9 +200,9 @@ static void check_convolution_of_maps(int64_t number, cnn_conv2d sizes) {
 }
 
 void check_bf16(void) {
-    check_convolution_of_maps(1, (cnn_conv2d){2, 9, 7, 8, 12, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, 9, 7, 0});
-    check_convolution_of_maps(2, (cnn_conv2d){3, 8, 8, 6, 6, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 6, 4, 4, 0});
-    check_convolution_of_maps(3, (cnn_conv2d){1, 6, 5, 33, 17, 1, 1, 1, 1, 0, 0, 0, 0, 1, 1, 1, 6, 5, 0});
+    check_convolution_of_maps(1, (cnn_conv2d){2, 9, 7, 8, 12, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, 9, 7, 0, 0});
+    check_convolution_of_maps(2, (cnn_conv2d){3, 8, 8, 6, 6, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 6, 4, 4, 0, 0});
+    check_convolution_of_maps(3, (cnn_conv2d){1, 6, 5, 33, 17, 1, 1, 1, 1, 0, 0, 0, 0, 1, 1, 1, 6, 5, 0, 0});
     const int64_t counts[] = {1, 3, 16, 37, 20000};
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) check_storage(counts[i]);
     for (int f = CNN_RELU; f <= CNN_TANH; f++) check_values_of_maps(f, 37), check_values_of_maps(f, 17000);

@@ -30,6 +30,7 @@ static cnn_conv2d convolution(int64_t n, int64_t h, int64_t w, int64_t c, int64_
                         groups,
                         (h + 2 * pad - reach) / stride + 1,
                         (w + 2 * pad - reach) / stride + 1,
+                        0,
                         0};
 }
 
@@ -168,8 +169,8 @@ void check_convolutions(void) {
         check_convolution(400 + i, inferred[i]);
     }
     /* TensorFlow's zeros: none above and to the left. */
-    cnn_conv2d stem = {2, 16, 14, 3, 32, 3, 3, 2, 2, 0, 1, 0, 1, 1, 1, 1, 8, 7, 0};
-    cnn_conv2d rows = {2, 16, 14, 24, 24, 5, 5, 2, 2, 1, 2, 1, 2, 1, 1, 24, 8, 7, 0};
+    cnn_conv2d stem = {2, 16, 14, 3, 32, 3, 3, 2, 2, 0, 1, 0, 1, 1, 1, 1, 8, 7, 0, 0};
+    cnn_conv2d rows = {2, 16, 14, 24, 24, 5, 5, 2, 2, 1, 2, 1, 2, 1, 1, 24, 8, 7, 0, 0};
     check_convolution(200, stem), check_convolution(201, rows);
 }
 

@@ -21,8 +21,8 @@ def test_what_a_model_consists_of() -> None:
 def test_json() -> None:
     found = summarise(small_model())
     report = found.as_json()
-    assert list(report) == ["architecture", "input_shape", "classes", "parameters", "flops", "layers", "preprocessing",
-                            "training"]
+    assert list(report) == ["architecture", "input_shape", "classes", "parameters", "weight_bytes", "flops", "layers",
+                            "preprocessing", "training"]
     assert report["flops"] == 2 * found.multiply_adds == sum(layer["flops"] for layer in report["layers"])
     assert all(list(layer) == ["name", "type", "output_shape", "parameters", "flops"] for layer in report["layers"])
 
