@@ -218,8 +218,7 @@ def _split_of(splits: Splits, opened: Opened, data: Data, split: str, remedy: st
     """Return a split of what the model was trained on, and the training images, labelled by the model's classes."""
     chosen: list[Sample] = getattr(splits, split)
     if not chosen:
-        raise NoImages(f"{name_of(data)} has no {split} images; name a folder with images of the classes: "
-                        f"{remedy}")
+        raise NoImages(f"{name_of(data)} has no {split} images; name a folder with images of the classes: {remedy}")
     total = len(splits.train) + len(splits.val) + len(splits.test)
     return _Chosen(_relabelled(chosen, splits, opened), _relabelled(splits.train, splits, opened),
                    Subject(folder_of(data), split, own=True, total=total))

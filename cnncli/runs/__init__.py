@@ -9,18 +9,18 @@ from .begin import check_name, new_run
 from .kept import Row
 from .latest import LATEST, all_runs, begin_latest, end_latest, find_run, latest_run, newest_run
 from .run import (
-           AUGMENTED,
-           COLUMNS,
-           CONFIG,
-           CURVES,
-           HISTORY,
-           MODEL,
-           SWEEP,
-           Run,
-           RunLock,
-           as_written,
-           resuming,
-           runs_option,
+    AUGMENTED,
+    COLUMNS,
+    CONFIG,
+    CURVES,
+    HISTORY,
+    MODEL,
+    SWEEP,
+    Run,
+    RunLock,
+    as_written,
+    resuming,
+    runs_option,
 )
 
 __all__ = ["AUGMENTED", "COLUMNS", "CONFIG", "CURVES", "HISTORY", "LATEST", "MODEL", "SWEEP", "Row", "Run",

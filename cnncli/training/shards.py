@@ -72,9 +72,10 @@ class Shards:
     def __init__(self, network: Network, count: int) -> None:
         self.count = count
         self._clock = network.clock
-        self._gradients = list(network.gradients().values())
+        self._seed = network.clock[0]
         self._statistics = [array for node in network.nodes if node.layer.normalises and not node.layer.fixed
                             for array in node.layer.state.values()]
+        self._added = [*network.gradients().values(), *self._statistics]
         self._before = [array.copy() for array in self._statistics]
         self._sums = FixedSum()
 
@@ -87,18 +88,17 @@ class Shards:
 
     def begin(self, part: int) -> None:
         """Begin a part: with the statistics from before the batch, and dropout of its own."""
+        self.undo()
         with np.errstate(over="ignore"):  # it wraps
-            self._clock[0] = self._seed + np.uint64(part) * _SEED_STEP
-        for kept, array in zip(self._before, self._statistics, strict=True):
-            np.copyto(array, kept)
+            self._clock[0] += np.uint64(part) * _SEED_STEP
 
     def end(self, share: float) -> None:
         """Take what a part found; share is its part of the images."""
-        self._sums.add([*self._gradients, *self._statistics], share)
+        self._sums.add(self._added, share)
 
     def finish(self) -> None:
         """Leave what the whole batch found in the network."""
-        self._sums.move_into([*self._gradients, *self._statistics])
+        self._sums.move_into(self._added)
         self._clock[0] = self._seed
 
     def undo(self) -> None:

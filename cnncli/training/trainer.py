@@ -82,6 +82,7 @@ class Trainer:
         if self.schedule:
             self.schedule(0)  # says what is missing, if anything is
         self.logits: Array = np.empty((0, *network.output_shape), np.float32)
+        self._logits: dict[int, Array] = {}  # of batches in parts, by their size
         self._calls: dict[tuple[int, bool], _Prepared] = {}
         network.clock[:] = seed, 0
         self._parts = Shards(network, shards) if shards > 1 else None
@@ -158,7 +159,9 @@ class Trainer:
     def _in_parts(self, parts: Shards, images: Array, labels: Array, mixed: Mixed | None) -> float:
         """Do the same for each part of a batch, and leave the mean of their gradients."""
         count, loss = len(images), 0.0
-        logits = np.empty((count, *self.network.output_shape), np.float32)
+        if count not in self._logits:
+            self._logits[count] = np.empty((count, *self.network.output_shape), np.float32)
+        logits = self._logits[count]
         parts.start()
         try:
             for part, (first, end) in enumerate(cuts(count, parts.count)):
