@@ -21,7 +21,7 @@ SOURCES = sorted(p for pattern in WHERE for p in ROOT.glob(pattern)
 # has to be put somewhere here. "" is the package itself: what `import cnncli` offers.
 ROOMS = ("__main__", "cli", "", "watching", "training", "page", "export", "report", "explain", "visualize",
          "quantising", "evaluation", "runs", "weights", "model", "data", "architectures", "network", "optim", "loss",
-         "layers", "kernels", "_kernels", "atomic", "extras", "plain", "values", "_version", "errors")
+         "layers", "ranks", "kernels", "_kernels", "atomic", "extras", "plain", "values", "_version", "errors")
 FLOOR = {room: number for number, room in enumerate(reversed(ROOMS))}
 MOST_LINES = 400
 each_room = pytest.mark.parametrize("where", ROOMS)

@@ -17,8 +17,9 @@ import click
 
 from .. import errors
 from ..errors import CnnError, UsageError, no_such, printable
+from ..ranks.launcher import here
 from .command import Command, Context
-from .program import COMMANDS, typed
+from .program import COMMANDS, TOGETHER, typed
 
 EXAMPLES = (
     ("cnn sample demo/", "write some sample images, in one folder per class"),
@@ -119,6 +120,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         return shell_complete(cnn, {}, "cnn", "_CNN_COMPLETE", os.environ["_CNN_COMPLETE"])
     ctx, errors.on_command_line = None, True
+    if here().size > 1 and not _takes_part(arguments):
+        return 0
     try:
         with cnn.make_context("cnn", arguments) as ctx:
             code = cnn.invoke(ctx)
@@ -136,9 +139,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _abandon_stdout()
         if sentence:
             _complain(sentence, ctx.meta.get("cnncli.model") if ctx else None)
+        if here().size > 1:
+            from ..ranks.world import fail
+
+            fail(sentence or type(error).__name__, code)
         return code
     finally:
         errors.on_command_line = False
+
+
+def _takes_part(arguments: Sequence[str]) -> bool:
+    """Return whether this process, one of several, has anything to do. Only the first one prints."""
+    if here().rank == 0:
+        return True
+    sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - as long as the process lives
+    return any(word in TOGETHER for word in arguments[:1])
 
 
 def explain(error: BaseException, command: str | None = None) -> tuple[str, int]:

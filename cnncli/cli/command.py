@@ -22,7 +22,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from ..errors import DataError, UsageError, brief, printable, reason_of
+from ..ranks.launcher import here
 from .completing import model_names
+from .program import TOGETHER
 
 if TYPE_CHECKING:
     from ..runs.opened import Opened
@@ -91,6 +93,10 @@ class Command(click.Command):
             from .. import kernels
 
             kernels.configure()
+            if self.name in TOGETHER and here().size > 1:
+                from ..ranks.world import world
+
+                world()
             if ctx.meta.get("cnncli.threads"):
                 kernels.set_threads(ctx.meta["cnncli.threads"])
         return super().invoke(ctx)

@@ -28,6 +28,8 @@ COMMANDS = {
     "import": ("importing", "Turn a data set file (IDX or .npz) into a folder of images."),
 }
 
+TOGETHER = frozenset({"train", "test", "predict", "features", "check", "explain"})  # which several processes share
+
 
 def typed(text: str, model: object = None, precision: str | None = None) -> str:
     """Return a message with the commands that it advises as they are typed here: those of ``cnn``, with the model and

@@ -63,9 +63,12 @@ def command(data: str | None, resume: str | None, folds: int | None, find_lr: bo
     was better by more than that standard error. The losses are cross-entropies. All other messages go to standard
     error. With --json the lines go to standard error, too, and one JSON object goes to standard output at the end.
     """
+    from ..ranks.world import world
     from ..training.train import train
 
     complete(options)
+    if not world().leads:
+        return _follow(data, resume, folds, find_lr, options)
     if find_lr:
         return _find_lr(data, {"--resume": resume, "--folds": folds}, as_json, options)
     live = options["live"]
@@ -81,6 +84,21 @@ def command(data: str | None, resume: str | None, folds: int | None, find_lr: bo
         note(f"The page has ended with the training. To see it again: cnn watch {quoted(run.path)}")
     _say_where(run, best, options["runs"])
     return report_skipped(run.skipped)
+
+
+def _follow(data: str | None, resume: str | None, folds: int | None, find_lr: bool, options: dict[str, Any]) -> int:
+    """Train together with the process that leads, which shows what happens."""
+    from ..training.find_lr import find_lr as test_rates
+    from ..training.train import train
+
+    for name in WATCHERS:
+        del options[name]
+    if find_lr:
+        of_steps = {name: value for name, value in options.items() if name not in ("time", "name", "preview")}
+        test_rates(data or "", **of_steps)
+    else:
+        train(data, resume=False if resume is None else resume, **options)
+    return 0
 
 
 def complete(options: dict[str, Any]) -> None:

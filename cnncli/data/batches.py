@@ -4,12 +4,13 @@ Without a cache, its files are decoded while the earlier batches are trained on.
 threads, on the place in the epoch where a run is resumed, or on the cache.
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 
 import numpy as np
 
 from .. import kernels
+from ..errors import ImageError
 from ..kernels import Array, Call, Mixed, aligned_empty
 from .augmentation import Augmentation, Mixing, Variation
 from .images import Images
@@ -19,6 +20,8 @@ from .preprocessing import Preprocessing
 # float32 (n, h, w, c), int64 labels (n,), int64 indices (n,); where images are mixed also (other labels, shares)
 Batch = tuple[Array, Array, Array] | tuple[Array, Array, Array, Mixed]
 Made = Generator[tuple[Array, Array], None, None]  # images, not mixed yet, and draws (order.py)
+# Of so many images of a batch, the first that is made, and the one behind the last.
+Span = Callable[[int], tuple[int, int]]
 
 _AT_ONCE = 64  # batches whose variations are drawn together: NumPy's calls cost more than the drawing
 
@@ -34,12 +37,14 @@ class Batches:
     equally often from every class (order.py).
 
     The last batch of an epoch is smaller if the images do not divide evenly. If a single image would be left over, it
-    is left out in this epoch, because batch norm cannot normalise one image. steps is the number of batches.
+    is left out in this epoch, because batch norm cannot normalise one image. steps is the number of batches. If several
+    processes share each batch, span says which images of it this one makes; labels and indices are of the whole batch.
     """
 
     def __init__(self, images: Images, preprocessing: Preprocessing, batch_size: int, seed: int = 0,
-                 augmentation: Augmentation | None = None, sampling: Sampling = SAMPLINGS[0]) -> None:
-        self.images, self.preprocessing = images, preprocessing
+                 augmentation: Augmentation | None = None, sampling: Sampling = SAMPLINGS[0],
+                 span: Span | None = None) -> None:
+        self.images, self.preprocessing, self._span = images, preprocessing, span
         self.batch_size, self.seed = batch_size, seed
         self.augmentation, self.sampling = augmentation, sampling
         self.steps = steps_of(len(images), batch_size)
@@ -60,10 +65,11 @@ class Batches:
         order = self.order(number)
         batches = [order[step * self.batch_size : (step + 1) * self.batch_size]
                    for step in range(first_step, self.steps)]
-        made = self._from_files(number, batches) if self.images.stored is None else (
-            self._from_memory(number, batches, reuse))
+        if self._span:
+            yield from self._shared(number, batches, self._span, reuse)
+            return
         labels, mixers = self.images.labels, dict[int, _Mixer]()
-        with closing(made):
+        with closing(self._made(number, batches, reuse)) as made:
             for images, draws in made:
                 rows = draws % len(self.images)
                 if self.augmentation is None or not self.augmentation.mixes:
@@ -74,6 +80,42 @@ class Batches:
                 mixing = self.augmentation.mixing(self.seed, number, draws, self.preprocessing.size)
                 yield (mixers[len(rows)].mixed(images, mixing), labels[rows], rows,
                        (labels[rows][mixing.partners], mixing.shares))
+
+    def _shared(self, number: int, batches: list[Array], span: Span, reuse: bool) -> Generator[Batch, None, None]:
+        """Yield the same batches, of each only the images of the span. An image that is mixed with one of another
+        process is made here with it. Raises DataError for an image that can no longer be read.
+        """
+        mixes = self.augmentation if self.augmentation and self.augmentation.mixes else None
+
+        def mixing_of(draws: Array) -> Mixing | None:
+            return mixes.mixing(self.seed, number, draws, self.preprocessing.size) if mixes else None
+
+        def needed(draws: Array) -> Array:
+            first, end = span(len(draws))
+            mixing = mixing_of(draws)
+            return np.concatenate([draws[first:end], draws[mixing.partners[first:end]]]) if mixing else draws[first:end]
+
+        wanted, mixers, labels = [needed(draws) for draws in batches], dict[int, _Mixer](), self.images.labels
+        with closing(self._made(number, [own for own in wanted if len(own)], reuse)) as made:
+            for draws, own in zip(batches, wanted, strict=True):
+                images, found = next(made) if len(own) else (np.empty((0, *self.images.shape), np.float32), own)
+                if len(found) != len(own):
+                    raise ImageError(*self.images.skipped[-1])
+                rows, mixing = draws % len(self.images), mixing_of(draws)
+                if mixing is None:
+                    yield images, labels[rows], rows
+                    continue
+                first, end = span(len(draws))
+                count = end - first
+                if count and (not reuse or count not in mixers):
+                    mixers[count] = _Mixer(images)
+                if count:
+                    images = mixers[count].mixed(images, _with_partners(mixing, first, end))[:count]
+                yield images, labels[rows], rows, (labels[rows][mixing.partners], mixing.shares)
+
+    def _made(self, number: int, batches: list[Array], reuse: bool) -> Made:
+        return self._from_files(number, batches) if self.images.stored is None else (
+            self._from_memory(number, batches, reuse))
 
     def sample(self, number: int, index: int) -> tuple[Array, int | None, float]:
         """Return one image as in epoch `number`, float32 (h, w, c), the index of the image that it is mixed with, if
@@ -118,6 +160,13 @@ class Batches:
 
     def _variation(self, number: int, draws: Array) -> Variation:
         return (self.augmentation or Augmentation()).draw(self.seed, number, draws, self.images.shape)
+
+
+def _with_partners(mixing: Mixing, first: int, end: int) -> Mixing:
+    """Return how some images of a batch are mixed, if their partners lie behind them in the same order."""
+    count = end - first
+    return Mixing(np.concatenate([np.arange(count, 2 * count)] * 2), np.tile(mixing.shares[first:end], 2),
+                  np.tile(mixing.boxes[first:end], (2, 1)))
 
 
 class _Assembler:

@@ -14,6 +14,7 @@ import numpy as np
 from .. import kernels
 from ..errors import DataError, ImageError, UsageError, no_such, printable
 from ..kernels import Array
+from ..ranks.world import ALONE, World
 from ..values import as_hinted
 from .decode import FIRST, quiet
 from .depth import Seen
@@ -71,12 +72,15 @@ class Images:
         with closing(self._read([rows])) as pieces:
             return next(pieces).all_pixels() if len(rows) else np.empty((0, *self.shape), np.uint8)
 
-    def in_order(self, at_once: int) -> Generator[Array, None, None]:
-        """Yield all images in order as uint8 (at_once, h, w, c), read-only; the last array is the rest.
+    def in_order(self, at_once: int, of: range | None = None) -> Generator[Array, None, None]:
+        """Yield all images in order as uint8 (at_once, h, w, c), read-only; the last array is the rest. With of, yield
+        only the arrays of these numbers.
 
         Without a cache the next ones are decoded meanwhile. Raises ImageError if a file has vanished or changed since.
         """
         starts = range(0, len(self), at_once)
+        if of is not None:
+            starts = starts[of.start : of.stop]
         if self.stored is not None:
             for start in starts:
                 yield self.stored[start : start + at_once]
@@ -197,15 +201,16 @@ def _of_source(sample: Sample, data: bytes | None) -> int:
 @as_hinted
 def load_images(samples: Sequence[Sample], preprocessing: Preprocessing, threads: int | None = None,
                 cache: Cache = "ram", strict: bool = False, progress: Progress | None = None,
-                note: Callable[[str], None] | None = None, find_range: bool = False) -> Images:
+                note: Callable[[str], None] | None = None, find_range: bool = False, world: World = ALONE) -> Images:
     """Decode samples and return them as Images. The preprocessing's mean and standard deviation are not applied yet.
 
     threads defaults to the number of CPUs. cache "none" also reads every file once, to know which can be used, but
     keeps nothing. strict raises the first ImageError instead of skipping. find_range chooses one range for images of
     more than 8 bits, if the preprocessing has none, when all have been seen; these are then decoded once more.
     progress(done, total) is called from the calling thread, at least five times per second; what it raises stops the
-    loading. note is called with a sentence if images are damaged although no pixel is missing. Raises DataError if the
-    images would not fit into memory.
+    loading. note is called with a sentence if images are damaged although no pixel is missing. Several processes share
+    the decoding, and those of one machine have the images in common. Raises DataError if the images would not fit into
+    memory.
     """
     if cache not in CACHES:
         raise UsageError(no_such("cache", cache, CACHES))
@@ -213,23 +218,22 @@ def load_images(samples: Sequence[Sample], preprocessing: Preprocessing, threads
     stored = None
     if cache == "ram":
         check_memory(total, shape)
-        stored = np.zeros((total, *shape), np.uint8)
+        stored = world.memory((total, *shape), np.uint8)
     marks = np.zeros((total, 2), np.uint64)
     decoder = _Decoder(preprocessing, threads)
-    found = _look(samples, range(total), decoder, stored, marks, strict, progress)
+    found = _look(samples, range(total), decoder, stored, marks, strict, progress, world)
     if find_range and found.deep:
         ranged = preprocessing.scaled(found.seen)
         if ranged != preprocessing:
             preprocessing = ranged
-            again = _look(samples, found.deep, _Decoder(preprocessing, threads), stored, marks, strict, progress)
+            again = _look(samples, found.deep, _Decoder(preprocessing, threads), stored, marks, strict, progress,
+                          world)
             found.errors.update(again.errors)
             found.deep_histogram = again.deep_histogram
     errors = found.errors
     kept = [i for i in range(total) if i not in errors]
     if stored is not None and errors:
-        for target, source in enumerate(kept):  # in place: a second copy might not fit
-            if target != source:
-                stored[target] = stored[source]
+        world.once(lambda: _moved_up(stored, kept))
     skipped = [(errors[i].path, errors[i].reason) for i in sorted(errors)]
     paths = [samples[i].path for i in kept]
     forgiven = [(path, decoder.forgiven[path]) for path in paths if path in decoder.forgiven]
@@ -238,6 +242,13 @@ def load_images(samples: Sequence[Sample], preprocessing: Preprocessing, threads
             note(sentence)
     return Images([samples[i] for i in kept], preprocessing, stored[: len(kept)] if stored is not None else None,
                   skipped, found.histogram + found.deep_histogram, threads, marks[kept], forgiven, found.seen)
+
+
+def _moved_up(stored: Array, kept: Sequence[int]) -> None:
+    """Move these rows of an array to its beginning, in place: a second copy might not fit."""
+    for target, source in enumerate(kept):
+        if target != source:
+            stored[target] = stored[source]
 
 
 def forgiven_in_words(forgiven: Sequence[tuple[str, str]]) -> Iterator[str]:
@@ -281,16 +292,40 @@ class _Looked:
 
 
 def _look(samples: Sequence[Sample], rows: Sequence[int], decoder: _Decoder, stored: Array | None, marks: Array,
-          strict: bool, progress: Progress | None) -> _Looked:
-    """Decode those images in threads, into their rows of `stored` where there is one, with their marks. Raises the
-    first error if strict."""
+          strict: bool, progress: Progress | None, world: World) -> _Looked:
+    """Decode those images, into their rows of `stored` where there is one, with their marks: this process its share of
+    them, the others theirs. Raises the first error if strict.
+    """
+    if world.size == 1:
+        return _look_at(samples, rows, decoder, stored, marks, strict, progress)
+    total = len(rows)
+    shares = [rows[total * rank // world.size : total * (rank + 1) // world.size] for rank in range(world.size)]
+    own = shares[world.rank]
+    found = _look_at(samples, own, decoder, stored, marks, False,
+                     progress and (lambda done, _: progress(min(total, done * world.size), total)))
+    everything = _Looked(np.zeros_like(found.histogram), np.zeros_like(found.histogram))
+    for share, (theirs, their_marks, forgiven) in zip(shares, world.gathered((found, marks[own], decoder.forgiven)),
+                                                      strict=True):
+        everything.add(theirs)
+        marks[share] = their_marks
+        decoder.forgiven.update(forgiven)
+    if strict and everything.errors:
+        raise everything.errors[min(everything.errors)]
+    if stored is not None:
+        world.completed(stored, shares)
+    return everything
+
+
+def _look_at(samples: Sequence[Sample], rows: Sequence[int], decoder: _Decoder, stored: Array | None, marks: Array,
+             strict: bool, progress: Progress | None) -> _Looked:
+    """Decode those images in threads of this process."""
     total, threads, shape = len(rows), decoder.threads, decoder.shape
     size = decoder.piece(total)
 
     def work(first: int) -> tuple[int, _Looked]:
         places = rows[first : first + size]
         straight = stored is not None and isinstance(places, range)  # a slice of it: nothing need be copied
-        out = stored[first : first + size] if stored is not None and straight else (
+        out = stored[places[0] : places[-1] + 1] if stored is not None and straight else (
             np.empty((len(places), *shape), np.uint8))
         found = _Looked(np.zeros((shape[2], 256), np.int64), np.zeros((shape[2], 256), np.int64))
         theirs = np.zeros((len(places), 2), np.uint64)

@@ -5,13 +5,13 @@ validation images, evaluate.py for a test. The pictures and tables of the result
 
 import os
 from collections.abc import Callable, Generator, Sequence
-from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..data.sharing import shared_rows
 from ..errors import DataError, ModelError
 from ..model import Model
 from ..model.calibration import (
@@ -24,6 +24,7 @@ from ..model.calibration import (
     withholding,
 )
 from ..plain import in_plain_json
+from ..ranks.world import ALONE, World
 from .baselines import Baseline
 from .headline import LIKE_THOSE, Headline
 from .intervals import wilson
@@ -54,8 +55,8 @@ class LabelledImages(Protocol):
     labels: NDArray[np.int64]
     skipped: list[tuple[Any, str]]
 
-    def in_order(self, at_once: int) -> Generator[NDArray[np.uint8], None, None]:
-        """Yield all prepared images, uint8 (at_once, h, w, c) at a time."""
+    def in_order(self, at_once: int, of: range | None = None) -> Generator[NDArray[np.uint8], None, None]:
+        """Yield all prepared images, uint8 (at_once, h, w, c) at a time; with of, only the batches of these numbers."""
         ...
 
 
@@ -246,25 +247,28 @@ def evaluate(
     batch_size: int = 64,
     progress: Callable[[int, int], None] | None = None,
     name: str = "",
+    world: World = ALONE,
 ) -> Evaluation:
     """Run the model over the images in batches and score it. progress(done, total) is called after each batch.
 
-    name is the model's, for the result. Raises DataError if there is no image, ModelError if the model's outputs are
-    not numbers.
+    name is the model's, for the result. Several processes share the images, and all get the result. Raises DataError if
+    there is no image, ModelError if the model's outputs are not numbers.
     """
-    total, done = len(images.labels), 0
-    logits, strange = np.empty((total, len(model.classes)), np.float32), np.empty(total)
+    total, classes = len(images.labels), len(model.classes)
     judge = model.judging() if isinstance(model, Model) and model.strangeness else None
-    with closing(images.in_order(batch_size)) as batches:
-        for pixels in batches:
-            place = slice(done, done + len(pixels))
-            if judge:
-                logits[place], strange[place] = judge(pixels)
-            else:
-                logits[place] = model.logits(pixels)
-            done += len(pixels)
-            if progress is not None:
-                progress(done, total)
+
+    def judged(pixels: NDArray[Any]) -> NDArray[Any]:
+        if judge is None:
+            return model.logits(pixels)
+        logits, strange = judge(pixels)
+        column = np.full(len(logits), np.nan) if strange is None else strange
+        return np.concatenate([logits, column[:, None]], axis=1)  # float64, which holds both as they are
+
+    width, kind = (classes, np.float32) if judge is None else (classes + 1, np.float64)
+    found_rows = shared_rows(images, judged, (width,), kind, batch_size,
+                             lambda done: progress(done, total) if progress else None, world)
+    logits = found_rows[:, :classes].astype(np.float32, copy=False)
+    strange = np.ascontiguousarray(found_rows[:, classes]) if judge else np.empty(0)
     skipped = [(os.fspath(path), str(reason)) for path, reason in images.skipped]
     found = score(logits, images.labels, model.classes, skipped=skipped, model=name, flips=model.flips,
                   calibration=model.calibration)

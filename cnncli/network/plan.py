@@ -121,12 +121,17 @@ class Plan:
             if status:
                 call.fail(status)
 
-    def backward(self) -> None:
-        """Compute every layer's grads from output_gradient; forward must have run just before."""
-        for call in self._backward_calls:
-            status = call.function(*call.arguments)
-            if status:
-                call.fail(status)
+    def backward(self, done: Callable[[str], None] | None = None) -> None:
+        """Compute every layer's grads from output_gradient; forward must have run just before. done is called with the
+        name of each layer when its grads are there, the last layers first.
+        """
+        start = 0
+        for layer, end in self._ends if done else ():
+            _run(self._backward_calls[start:end])
+            start = end
+            if done:
+                done(layer)
+        _run(self._backward_calls[start:] if start else self._backward_calls)
 
     # ---- who needs what until when: forward of unit i is step i, its backward step end - i ----
 
@@ -262,6 +267,7 @@ class Plan:
         if self._outputs is not last:
             self._forward_calls.append(bf16_expand(last.array, self._outputs.array))
         self._backward_calls: list[Call] = []
+        self._ends: list[tuple[str, int]] = []  # which layer's grads are there after so many of these calls
         if self._gradients:
             self._backward_calls += _rounded(self._output_gradients, self._gradients.output)
         to_remake = dict(self._remade)
@@ -279,6 +285,8 @@ class Plan:
                 if step.dx[0]:
                     self._backward_calls += self._pack(step.unit, fleeting, BACKWARD_DATA)
                 self._backward_calls += self._backward_of(step, buffers[step.unit.output])
+                if step.unit.node.layer.grads:
+                    self._ends.append((step.unit.node.name, len(self._backward_calls)))
 
     def _pack(self, unit: Unit, fleeting: dict[str, dict[int, Tensor]], which: int) -> list[Call]:
         """The calls that lay a unit's weights out for this pass of training."""
@@ -311,6 +319,13 @@ class Plan:
     def _remakes(self, unit: Unit) -> bool:
         """Whether a unit's output can be made again in backward."""
         return unit.node.layer.remakes_output and unit.add is None and unit.output not in self._staged
+
+
+def _run(calls: Sequence[Call]) -> None:
+    for call in calls:
+        status = call.function(*call.arguments)
+        if status:
+            call.fail(status)
 
 
 def _pooled(io: Buffers, pooling: Buffers) -> Buffers:

@@ -17,6 +17,7 @@ from ..errors import SaveError
 from ..evaluation.scores import Evaluation
 from ..kernels import Array
 from ..model import Model
+from ..ranks.world import ALONE
 from ..runs import Run
 from .fit import Fit
 from .progress import Progress
@@ -69,7 +70,9 @@ def choose_epochs(seconds: float, began: float, rehearsal: Fit, runs: str) -> tu
     rehearsal is the training with a network that is thrown away. runs is the folder on whose disk it would write.
     """
     most = min(max(SHARE * seconds, LEAST), MOST)
-    cost, steps = measure(rehearsal, most, runs), rehearsal.batches.steps
+    alone = rehearsal.world.size == 1
+    cost = measure(rehearsal, most, runs, time.perf_counter if alone else rehearsal.world.clock)
+    steps = rehearsal.batches.steps
     left = seconds - (time.monotonic() - began) - cost.opening
     epochs = epochs_within(left, cost, steps)
     beside = cost.validation + cost.closing
@@ -91,7 +94,7 @@ def measure(fit: Fit, seconds: float, runs: str, clock: Clock = time.perf_counte
     if validation is not None:
         each, count = _judging(fit.model, validation, seconds / 3, clock)
         judged = fit.validate(_Part(validation, count))
-    closing, row = _closing(fit, judged, runs, clock)
+    closing, row = fit.world.agreed(lambda: _closing_alone(fit, judged, runs, clock))
     everything = 0 if validation is None else len(validation.labels)
     return Cost(step, each * everything, closing, row, images / step, fit.head_images * (each or step / images))
 
@@ -133,15 +136,22 @@ class _Part:
         self.labels, self.skipped = images.labels[:count], images.skipped
         self._images = images
 
-    def in_order(self, at_once: int) -> Generator[Array, None, None]:
-        """Yield them as uint8 (at_once, h, w, c)."""
-        left = len(self.labels)
-        with contextlib.closing(self._images.in_order(at_once)) as batches:
-            for pixels in batches:
-                yield pixels[:left]
-                left -= len(pixels[:left])
-                if not left:
-                    return
+    def in_order(self, at_once: int, of: range | None = None) -> Generator[Array, None, None]:
+        """Yield them as uint8 (at_once, h, w, c); with of, only the batches of these numbers."""
+        count = len(self.labels)
+        numbers = range(-(-count // at_once)) if of is None else of
+        with contextlib.closing(self._images.in_order(at_once, numbers)) as batches:
+            for number, pixels in zip(numbers, batches, strict=False):
+                yield pixels[: count - number * at_once]
+
+
+def _closing_alone(fit: Fit, judged: Evaluation | None, runs: str, clock: Clock) -> tuple[float, float]:
+    """Do the same as ``_closing``, in the leading process of several, while the others wait."""
+    world, fit.world = fit.world, ALONE
+    try:
+        return _closing(fit, judged, runs, clock if world.size == 1 else time.perf_counter)
+    finally:
+        fit.world = world
 
 
 def _closing(fit: Fit, judged: Evaluation | None, runs: str, clock: Clock) -> tuple[float, float]:

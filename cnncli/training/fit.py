@@ -20,14 +20,15 @@ from ..data import Batch, Batches, Images
 from ..errors import DataError, Interrupted, ModelError, SaveError, TrainingError, printable
 from ..evaluation import validated
 from ..evaluation.scores import Evaluation, LabelledImages, evaluate
-from ..kernels import Array, Mixed
-from ..loss import CrossEntropy
+from ..kernels import Array
 from ..model import Model, checkpoint
 from ..model.calibration import calibrate
 from ..optim.average import WeightAverage
 from ..optim.lookahead import Lookahead
+from ..ranks.world import ALONE, World
 from ..runs import Row, Run, as_written, resuming
 from ..runs.kept import as_good, highest
+from .measure import Measure
 from .observer import Observer, TrainingSummary
 from .probe import Probe, fit_head
 from .progress import Progress
@@ -43,25 +44,6 @@ SAVE_SECONDS = 180.0  # the longest stretch of an epoch that a power cut can cos
 
 class _StopHere(Exception):
     """A signal came during a validation."""
-
-
-class _Measure:
-    """The plain cross-entropy of batches of one shape. Its arrays and its call are kept from step to step."""
-
-    def __init__(self, shape: tuple[int, ...]) -> None:
-        self._logits, self._labels = np.empty(shape, np.float32), np.empty(shape[0], np.int64)
-        self._mixed, self._losses = (np.empty(shape[0], np.int64), np.empty(shape[0], np.float32)), np.empty(shape[0])
-        self._calls = CrossEntropy().calls(self._logits, self._labels, self._losses, mixed=self._mixed)
-
-    def __call__(self, logits: Array, labels: Array, mixed: Mixed | None) -> float:
-        np.copyto(self._logits, logits)
-        np.copyto(self._labels, labels)
-        others, shares = mixed or (labels, 1.0)
-        np.copyto(self._mixed[0], others)
-        np.copyto(self._mixed[1], shares)
-        for call in self._calls:
-            call()
-        return float(self._losses.sum())
 
 
 class Done(NamedTuple):
@@ -82,7 +64,8 @@ class Fit:
     without any. summary is what the model files say about the training, without the epoch. averaged is the last part of
     all steps over which the weights are averaged; the model is then that average. head_first: the last layer is fitted
     to features before the first step. head_only: and nothing else is done. goes_on is the command that continues a
-    stopped training, if it is not one of `cnn train`.
+    stopped training, if it is not one of `cnn train`. world has the processes that train together: all run this loop,
+    and the leading one alone writes.
 
     The loop consists of ``fit_head``, ``endless_steps``, ``write_into``, ``validate`` and ``close_epoch``. A training
     that is only measured and then thrown away calls these one by one.
@@ -103,10 +86,11 @@ class Fit:
     head_first: bool = False
     head_only: bool = False
     goes_on: str = ""
+    world: World = ALONE
 
     def __post_init__(self) -> None:
         self._average: WeightAverage | None = None
-        self._measures: dict[int, _Measure] = {}
+        self._measures: dict[int, Measure] = {}
         self._saved = self._began = time.monotonic()
         self._stop = StopFlag()
 
@@ -126,20 +110,21 @@ class Fit:
                 self._learn()
                 self.close_epoch(self.validate(self.validation))
         except SaveError as error:
-            raise SaveError(f"{error} Put that right, then continue with: {self._command}") from error
+            raise SaveError(f"{error} Put that right, then continue with: {self.command}") from error
         except DataError as error:  # without a cache, files are read as long as the training lasts
             if self.progress.step:
                 self._check_finite()
                 self._save_state()
             raise DataError(f"{error} Training stopped in epoch {self.progress.epoch}, all saved; put that right, then "
-                            f"continue with: {self._command}") from error
+                            f"continue with: {self.command}") from error
 
     def write_into(self, run: Run) -> None:
         """Write everything that is saved from now on into a run's folder."""
         self.run = run
+        self.world.advise(f"To continue: {self.command}")
 
     @property
-    def _command(self) -> str:
+    def command(self) -> str:
         """The command that continues this run, for a sentence; for a fold, the whole cross-validation."""
         return self.goes_on or resuming(self.run, self.summary["recipe"]["fold"])
 
@@ -178,7 +163,7 @@ class Fit:
             self.observer.computing_features(done, total)
             self._stop_if_asked()
 
-        found = fit_head(self.model, self.trainer.loss, self.batches.images, self.validation, watch)
+        found = fit_head(self.model, self.trainer.loss, self.batches.images, self.validation, watch, self.world)
         self.observer.note(f"The last layer is fitted to features of {found.images:,} images; with it, "
                            f"{found.right / found.images:.2%} of them are right.")
         return found
@@ -212,7 +197,7 @@ class Fit:
         most = labels if mixed is None else np.where(mixed[1] < 0.5, mixed[0], labels)  # what the larger part shows
         right = int((logits.argmax(axis=1) == most).sum())
         if len(labels) not in self._measures:
-            self._measures[len(labels)] = _Measure(logits.shape)
+            self._measures[len(labels)] = Measure(logits.shape)
         before, measure = progress.loss_sum, self._measures[len(labels)]
         progress.count(measure(logits, labels, mixed), right, len(labels))
         # What the epoch's sum grew by: what is told of the steps adds up to what is told of the epoch.
@@ -246,13 +231,13 @@ class Fit:
             return None
 
         def watch(done: int, total: int) -> None:
-            if self._stop:
+            if self._stop.agree(self.world):
                 raise _StopHere
             self.observer.validating(done, total)
 
         try:
             with self._averaged_weights():
-                return evaluate(self.model, images, progress=watch)
+                return evaluate(self.model, images, progress=watch, world=self.world)
         except _StopHere:
             raise self._interrupted() from None  # by now the network has the weights again that belong into the state
         except ModelError as error:
@@ -278,17 +263,16 @@ class Fit:
         if best:
             self._save_best(row, validation)
             progress.best = row
-        self._write_validated(validation)
-        self.run.write_history(progress.history)
+        if self.world.leads:
+            self._write_validated(validation)
+            self.run.write_history(progress.history)
         waited = row["epoch"] - top["epoch"]
         progress.finished = row["epoch"] >= self.epochs or (self.patience is not None and waited >= self.patience)
-        if progress.finished and self.validation is not None:
-            try:
-                self._fit_strangeness(self.validation)
-            except _StopHere:  # the epoch is validated and closed again when the training goes on
-                progress.history.pop()
-                progress.best, progress.finished = kept, False
-                raise self._interrupted() from None
+        if progress.finished and self.validation and self.world.agreed(self._fit_strangeness):
+            progress.history.pop()  # the epoch is validated and closed again when the training goes on
+            progress.best, progress.finished = kept, False
+            self._stop.agree(self.world)
+            raise self._interrupted()
         progress.next_epoch()
         self._save_state()
         self.observer.epoch_done(as_written(row), best)
@@ -305,10 +289,12 @@ class Fit:
             rows = validated.answers(self.validation.samples, validation)
             validated.write(self.run.path / validated.VALIDATED, rows)
 
-    def _fit_strangeness(self, validation: Images) -> None:
-        """Add to the best model's file what tells images that belong to no class. The state that says that all is done
-        is saved after that, so a training that is killed here makes its last epoch again.
+    def _fit_strangeness(self) -> bool:
+        """Add to the best model's file what tells images that belong to no class. Return whether a signal came. The
+        state that says that all is done is saved after that, so a training that is killed here makes its last epoch
+        again.
         """
+        assert self.validation is not None, "there is nothing to compare with"
 
         def watch(done: int, total: int) -> None:
             self.observer.computing_features(done, total)
@@ -316,14 +302,19 @@ class Fit:
                 raise _StopHere
 
         try:
-            fit_strangeness(self.run.path / checkpoint.MODEL, self.batches.images, validation, watch)
+            fit_strangeness(self.run.path / checkpoint.MODEL, self.batches.images, self.validation, watch)
+        except _StopHere:
+            return True
         except DataError as error:  # without a cache, a file that is gone
             self.observer.note(f"The model cannot recognise images that belong to no class: {error}")
+        return False
 
     # ---- saving and stopping ----
 
     def _save_best(self, row: Row, validation: Evaluation | None) -> None:
         """Save the model, calibrated by the validation of this epoch."""
+        if not self.world.leads:
+            return
         kept = {k: v for k, v in row.items() if k not in ("images_per_second", "seconds")}
         self.model.training = {**self.summary, **kept}
         self.model.calibration = calibrate(validation.logits, validation.labels) if validation else None
@@ -333,6 +324,8 @@ class Fit:
 
     def _save_state(self) -> None:
         """Save what resuming needs. The state before it stays as previous.safetensors."""
+        if not self.world.leads:
+            return
         if self.progress.step:
             self._count_seconds()
         self.model.training = {**self.summary, "epoch": self.progress.epoch - (not self.progress.step)}
@@ -364,8 +357,8 @@ class Fit:
         self._began = now
 
     def _stop_if_asked(self) -> None:
-        """Save and raise Interrupted if a signal came."""
-        if self._stop:
+        """Save and raise Interrupted if a signal came, to any of the processes."""
+        if self._stop.agree(self.world):
             raise self._interrupted()
 
     def _interrupted(self) -> Interrupted:
@@ -375,9 +368,10 @@ class Fit:
         if progress.step:
             self._check_finite()
             self._save_state()
+        self.world.gathered(None)  # nobody ends before all is saved
         return Interrupted(
             f"stopped by {self._stop.cause} in epoch {progress.epoch}, {progress.step} of {self.batches.steps} steps "
-            f"done, all saved; continue with: {self._command}", self._stop.signal, self.run)
+            f"done, all saved; continue with: {self.command}", self._stop.signal, self.run)
 
     def _check_finite(self) -> None:
         """Refuse to save numbers that are not finite: batch norm's running statistics can overflow although the loss

@@ -21,7 +21,8 @@ from ..model import Model
 from ..model.precision import AUTO, Precision, Wanted, decide, has_instructions, wanted
 from ..network import Network
 from ..optim.lookahead import Lookahead
-from ..runs import RunLock, check_name, marks, new_run
+from ..ranks.world import ALONE, World
+from ..runs import Run, RunLock, check_name, marks, new_run
 from ..runs.samples import division, fingerprint, place, scan_fold
 from . import budget, finetune
 from .choose import Facts, choose
@@ -43,6 +44,7 @@ _SAVED = 8  # times the weights: two states and one that is being written, each 
 class Setting:
     """What is not part of the recipe, because it does not change the result. load decodes images in place of
     ``load_images``. goes_on is the command that continues a stopped training, if that is not `cnn train --resume`.
+    world has the processes that train together; only the leading one has an observer to tell, and a folder to write.
     began is the time.monotonic at which the training was asked for. Raises UsageError if cache or observer is none.
     """
 
@@ -52,6 +54,7 @@ class Setting:
     observer: Observer
     load: Callable[..., Images] | None = None
     goes_on: str = ""
+    world: World = ALONE
     began: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
@@ -62,11 +65,27 @@ class Setting:
                              "from that.")
 
 
+class Followed:
+    """The run that a process works on with others, of which the leading one holds the lock."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+
+    def release(self) -> None:
+        """Do nothing, as nothing is held."""
+
+    def __enter__(self) -> "Followed":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Do nothing."""
+
+
 @dataclass
 class Prepared:
     """A training that can run, in a locked folder. fit is None if the run is finished already; why says so."""
 
-    lock: RunLock
+    lock: "RunLock | Followed"
     fit: Fit | None
     why: str = ""
 
@@ -114,11 +133,12 @@ class Material:
         recipe, network = self.recipe, model.network
         self._set(network, recipe.precision)
         model.seen = union(model.seen, self.train.marks)
+        trainer = self._trainer(network, self.setting.world)
         batches = Batches(self.train, model.preprocessing, recipe.batch_size, recipe.seed, recipe.augmentation,
-                          recipe.sampling)
+                          recipe.sampling, trainer.span if self.setting.world.size > 1 else None)
         arrays = {**network.parameters(), **network.buffers()}
         return Fit(
-            trainer=self._trainer(network),
+            trainer=trainer,
             batches=batches,
             schedule=schedule or recipe.make_schedule(batches.steps),
             epochs=recipe.epochs,
@@ -133,6 +153,7 @@ class Material:
             head_first=recipe.head_first,
             head_only=recipe.probe,
             goes_on=self.setting.goes_on,
+            world=self.setting.world,
         )
 
     def _set(self, network: Network, precision: Precision) -> None:
@@ -148,35 +169,50 @@ class Material:
             self._set(copied, precision)
             if recipe.probe:  # makes no steps
                 return lambda images, labels: copied.forward(images)
-            trainer = self._trainer(copied)
+            trainer = self._trainer(copied, ALONE)
             trainer.optimiser.lr = HARDLY
             return trainer.step
 
         return step_speeds(network, min(recipe.batch_size, len(self.train)), step_in)
 
-    def _trainer(self, network: Network) -> Trainer:
+    def _trainer(self, network: Network, world: World) -> Trainer:
         recipe = self.recipe
         optimiser, loss, rates = recipe.make_optimiser(), recipe.make_loss(), recipe.make_rates(network)
         frozen = finetune.frozen_blocks(network, recipe.freeze)
         if frozen:
             return PartTrainer(network, frozen, optimiser, loss, self.setting.threads, recipe.seed, rates,
-                               recipe.shards)
+                               recipe.shards, world)
         return Trainer(network, optimiser, loss, self.setting.threads, seed=recipe.seed, rates=rates,
-                       precision=wanted(network.precision), shards=recipe.shards)
+                       precision=wanted(network.precision), shards=recipe.shards, world=world)
 
 
 def begin(data: Data, options: Options, name: str | None, runs: str, setting: Setting) -> Prepared:
     """Prepare a new run. Everything that can be refused is checked before anything is written."""
-    if name is not None:
+    leads = setting.world.leads
+    if leads and name is not None:
         check_name(runs, name)
-    check_runs(runs, data)
+    if leads:
+        check_runs(runs, data)
     material, model = gather(data, options, setting)
-    check_runs(runs, data, _SAVED * sum(array.nbytes for array in model.network.parameters().values()))
+    if leads:
+        check_runs(runs, data, _SAVED * sum(array.nbytes for array in model.network.parameters().values()))
     if options.time is not None:
         material = _in_time(material, model, runs)
         model = material.first_model()
     fit, config = material.fit(model), {**material.config, **place(data, runs), "began": now()}
-    return Prepared(new_run(runs, name, config["recipe"]["arch"].removesuffix(".toml"), config, material.table), fit)
+    lock: RunLock | Followed | None = None
+    if leads:
+        lock = new_run(runs, name, config["recipe"]["arch"].removesuffix(".toml"), config, material.table)
+    path = setting.world.agreed(lambda: lock and lock.run.path)
+    return Prepared(lock or Followed(Run(str(path))), fit)
+
+
+def check_together(world: World, splits: Splits) -> None:
+    """Raise UsageError if the processes that train together do not all see the same images and classes."""
+    if world.size > 1:
+        world.same("the classes", ", ".join(splits.classes), "give all of them the same images.")
+        world.same("the images of those classes, their names or sizes", fingerprint(splits)["fingerprint"],
+                   "give all of them the same images.")
 
 
 def now() -> str:
@@ -191,6 +227,7 @@ def gather(data: Data, options: Options, setting: Setting) -> tuple[Material, Mo
     options = replace(options, precision=wanted(options.precision))
     labels, groups = within(data, options.labels, options.group_by)
     splits = scan_fold(data, options.drawn_by, options.fold, options.exclude or (), options.recipe, labels, groups)
+    check_together(setting.world, splits)
     start = begin_with(options, splits)
     choice = choose(options, Facts.of(splits), start)
     for sentence in splits.notes + start.notes + choice.notes:
@@ -237,7 +274,7 @@ def _in_precision(material: Material, model: Model, asked: Wanted | None) -> Mat
         return material
     if asked == AUTO and has_instructions():
         material.setting.observer.note("Measuring how fast each precision is …")
-    chosen = decide(asked, lambda: material.speeds(model.network))
+    chosen = material.setting.world.agreed(lambda: decide(asked, lambda: material.speeds(model.network)))
     material.setting.observer.note(chosen.sentence)
     recipe = replace(material.recipe, precision=chosen.precision)
     return replace(material, recipe=recipe, config={
@@ -249,7 +286,9 @@ def _in_time(material: Material, model: Model, runs: str) -> Material:
     recipe, setting = material.recipe, material.setting
     assert recipe.time is not None
     setting.observer.note("Measuring how fast it goes …")
-    epochs, why = budget.choose_epochs(recipe.time, setting.began, material.fit(model, observer=Observer()), runs)
+    rehearsal = material.fit(model, observer=Observer())
+    found = budget.choose_epochs(recipe.time, setting.began, rehearsal, runs)
+    epochs, why = setting.world.agreed(lambda: found)
     setting.observer.note(why)
     recipe = replace(recipe, epochs=epochs)
     recipe.check_warmup()
@@ -271,6 +310,7 @@ def load(splits: Splits, preprocessing: Preprocessing, setting: Setting, find_ra
             progress=lambda done, total, what=what: setting.observer.loading(what, done, total),  # type: ignore[misc]
             note=setting.observer.note,
             find_range=find_range and what == "training",
+            **({} if setting.world.size == 1 else {"world": setting.world}),
         )
         preprocessing = loaded[what].preprocessing
     train, val = loaded["training"], loaded["validation"]

@@ -5,18 +5,19 @@ starts from learnt weights begins with it, because gradients through a random la
 """
 
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..data import Images
-from ..kernels import Array, aligned_empty
+from ..data.sharing import shared_rows
+from ..kernels import Array
 from ..loss import Loss
 from ..model import Model
 from ..model.calibration import cross_entropy
 from ..network import Network, Node
 from ..network.blocks import dense_head
+from ..ranks.world import ALONE, World
 from .lbfgs import Vector, minimise
 
 AT_ONCE = 64
@@ -40,17 +41,17 @@ class Probe:
     strength: float
 
 
-def fit_head(model: Model, loss: Loss, train: Images, val: Images | None, watch: Watch) -> Probe:
+def fit_head(model: Model, loss: Loss, train: Images, val: Images | None, watch: Watch, world: World = ALONE) -> Probe:
     """Fit the last layer of a model to the loss of all training images, with the weight decay that is best for the
     validation images. watch(done, total) is called as images pass the layers before it, and before each evaluation of
-    all features; what it raises ends the fitting.
+    all features; what it raises ends the fitting. Several processes share the images, and then all do the same.
     """
     last = dense_head(model.network)
     assert last is not None, "check_head has not been asked"
     body, behind = model.network.split(last.inputs[0])
     total = len(train) + (len(val) if val else 0)
-    x = _features(body, model, train, lambda done: watch(done, total))
-    seen = None if val is None else _features(body, model, val, lambda done: watch(len(train) + done, total))
+    x = _features(body, model, train, lambda done: watch(done, total), world)
+    seen = None if val is None else _features(body, model, val, lambda done: watch(len(train) + done, total), world)
     bias = "bias" in last.layer.params
     mean = x.mean(0, dtype=np.float64) * bias
     deviation = x.std(0, dtype=np.float64)
@@ -69,15 +70,13 @@ def fit_head(model: Model, loss: Loss, train: Images, val: Images | None, watch:
     return fitted
 
 
-def _features(body: Network, model: Model, images: Images, watch: Callable[[int], None]) -> Array:
+def _features(body: Network, model: Model, images: Images, watch: Callable[[int], None], world: World) -> Array:
     """Return the features of prepared images, float32 (n, d): the outputs of the layers before the last one."""
-    found, done = aligned_empty((len(images), *body.output_shape)), 0
-    with closing(images.in_order(AT_ONCE)) as batches:
-        for pixels in batches:
-            found[done : done + len(pixels)] = body.forward(model.preprocessing.normalise(pixels))
-            done += len(pixels)
-            watch(done)
-    return found
+
+    def features(pixels: Array) -> Array:
+        return body.forward(model.preprocessing.normalise(pixels))
+
+    return shared_rows(images, features, body.output_shape, np.float32, AT_ONCE, watch, world)
 
 
 class _Fitting:

@@ -29,9 +29,10 @@ from .fit import Fit
 from .observer import Observer
 from .options import Options
 from .precision import check_back, check_resumed, gone_on, is_entry
-from .prepare import FORMAT, Material, Prepared, Setting, counts, in_words, load, now
+from .prepare import FORMAT, Followed, Material, Prepared, Setting, check_together, counts, in_words, load, now
 from .progress import Progress
 from .recipe import Recipe, schedule_config
+from .shards import check_shards
 
 _MAY_CHANGE = {"epochs", "patience"}  # when a run is resumed
 _HASHED = {"exclude": "another list", "labels": "another table", "group_by": "another pattern or table"}
@@ -42,7 +43,8 @@ def resume(data: Data | None, options: Options, which: str | None, runs: str, se
     """Prepare to continue a run. Raises UsageError or DataError, naming them, if options, classes or images are not
     what they were: it would not be the same training.
     """
-    lock = RunLock(find_run(which, runs))
+    world, found = setting.world, find_run(which, runs)
+    lock = RunLock(found) if world.leads else Followed(found)
     try:
         return _resumed(lock, data, options, setting)
     except BaseException:
@@ -50,8 +52,8 @@ def resume(data: Data | None, options: Options, which: str | None, runs: str, se
         raise
 
 
-def _resumed(lock: RunLock, data: Data | None, options: Options, setting: Setting) -> Prepared:
-    run, observer = lock.run, setting.observer
+def _resumed(lock: RunLock | Followed, data: Data | None, options: Options, setting: Setting) -> Prepared:
+    run, observer, world = lock.run, setting.observer, setting.world
     config = run.config
     if config.get("format") != FORMAT:
         raise UsageError(f"{printable(run.path / CONFIG)} is of another version of cnn; train again.")
@@ -66,45 +68,60 @@ def _resumed(lock: RunLock, data: Data | None, options: Options, setting: Settin
     recipe = _changed(written, options, run)
     _check_architecture(options.arch, recipe, config, run)
     state = None
-    remove_leftovers(run.path)
+    check_shards(written.shards, world.size)
+    if world.leads:
+        remove_leftovers(run.path)
     if any(os.path.lexists(run.path / file) for file in (checkpoint.LAST, checkpoint.PREVIOUS)):
         state = checkpoint.load_state(run.path)
         if state.note:
             observer.note(state.note)
     progress = Progress.from_json(state.progress) if state else Progress()
+    world.same("what was saved of the run", repr((config["recipe"], progress)), "wait until all machines see the same "
+               "files, and start again.")
     before = _recipe_of(state.model, config, run) if state else written
     # By the recipe, not by what the state says: one that was made longer may have been killed before its next state.
     progress = _extended(progress, recipe, run)
     if progress.finished:
-        _mend_history(progress, run)
-        _record_place(run, data)
+        if world.leads:
+            _mend_history(progress, run)
+            _record_place(run, data)
         return Prepared(lock, None, _why_finished(progress, recipe, run))
 
     check_resumed(config, recipe.precision, options, run)
     data = data_again(run, data)
     splits = of_run(run, data)
     _check_data(data, splits, config, run)
+    check_together(world, splits)
     train, val = load(splits, recipe.preprocessing, setting)
     if counts(train, val) != config["images"]:
         raise DataError(f"{name_of(data)}: other images can be read now than when {printable(run.path)} began "
                         f"({in_words(config['images'])} then, {in_words(counts(train, val))} now); start a new run.")
     material = Material(recipe, splits, train, val, config, setting)
     _check_content(data, material, run)
-    if read_marks(run) is None:
-        run.write_images(material.table)
-    # A fold's options, which those begin with that come after it; and what was asked for, which sentences repeat.
-    for entry in (each for each in ("options", "asked") if isinstance(config.get(each), dict)):
-        config[entry] |= {name: getattr(recipe, name) for name in _MAY_CHANGE & options.given().keys()}
-    config |= gone_on(config, written.precision, recipe.precision, progress.epoch)
-    run.write_config({**config, **place(data, run.path.parent), "recipe": recipe.config(), "resumed": now()})
+    world.gathered(None)  # all have read what is changed now
+    if world.leads:
+        _write(run, data, options, material, gone_on(config, written.precision, recipe.precision, progress.epoch))
     fit = material.fit(state.model if state else material.first_model())
     if state:
         _restore(fit, run, progress, state.arrays)
     for sentence in extension(before, recipe, fit.trainer.steps_done, fit.batches.steps):
         observer.note(sentence)
-    run.write_history(progress.history)
-    begin_latest(run.path.parent, run.name)
+    if world.leads:
+        run.write_history(progress.history)
+        begin_latest(run.path.parent, run.name)
     return Prepared(lock, fit)
+
+
+def _write(run: Run, data: Data, options: Options, material: Material, precision: Mapping[str, Any]) -> None:
+    """Write what a run's folder says of a training that continues. precision is what is new of its precision."""
+    config, recipe = material.config, material.recipe
+    if read_marks(run) is None:
+        run.write_images(material.table)
+    # A fold's options, which those begin with that come after it; and what was asked for, which sentences repeat.
+    for entry in (each for each in ("options", "asked") if isinstance(config.get(each), dict)):
+        config[entry] |= {name: getattr(recipe, name) for name in _MAY_CHANGE & options.given().keys()}
+    config |= precision
+    run.write_config({**config, **place(data, run.path.parent), "recipe": recipe.config(), "resumed": now()})
 
 
 def differences(options: Options, recipe: Recipe) -> list[str]:

@@ -13,6 +13,7 @@ from types import FrameType
 from typing import Any
 
 from .. import errors
+from ..ranks.world import World
 
 
 class StopFlag:
@@ -33,6 +34,14 @@ class StopFlag:
         if self._asker or not self.signal:
             return self._asker
         return "Ctrl-C" if self.signal == signal.SIGINT else signal.Signals(self.signal).name
+
+    def agree(self, world: World) -> bool:
+        """Return whether any of the processes that train together was asked to stop by now. All call it at the same
+        place, and know it then.
+        """
+        number = world.largest(self.signal)
+        self.signal = self.signal or number
+        return number != 0
 
     def ask(self, cause: str) -> None:
         """Ask to stop, unless somebody has asked. May be called from any thread."""

@@ -3,6 +3,7 @@ training ready, fit.py does it, signals.py stops it, observer.py is told about i
 """
 
 import os
+import socket
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from copy import deepcopy
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from .. import kernels
+from .._version import __version__
 from ..architectures import ArchName
 from ..data import Augmentation, Data
 from ..data.batches import steps_of
@@ -22,16 +24,18 @@ from ..data.order import Sampling
 from ..data.preprocessing import Resize
 from ..errors import CnnError, Interrupted, UsageError
 from ..loss import LossName
-from ..model.precision import Wanted
+from ..model.precision import Wanted, rounding
 from ..optim import OptimiserName, Schedule
 from ..optim.schedule import Kind
+from ..ranks.world import World
+from ..ranks.world import world as found_world
 from ..runs import AUGMENTED, CURVES, Run, end_latest, newest_run
 from ..values import as_hinted
 from .fit import Fit
 from .inside import Inside
 from .observer import Observer
 from .options import Freeze, Options, RecipeName, seconds_of
-from .prepare import Prepared, Setting, begin
+from .prepare import Followed, Prepared, Setting, begin
 from .recipe import Recipe
 from .resume import resume as resumed
 from .signals import StopFlag, catch_stops
@@ -176,7 +180,8 @@ def train(
             clearly faster. None: as the environment variable CNN_PRECISION says, else "float32"; with resume, what the
             run began with.
         shards: How many parts each batch is computed in, one after the other, in the memory of one. Each part has
-            batch-norm statistics of its own, so that another number gives another model. None: 1.
+            batch-norm statistics of its own, so that another number gives another model. If several processes train
+            together (``mpiexec``), they share the parts. None: 1, or as many as there are processes.
 
     Returns:
         The run. Its .path is the folder, .model the model of the best epoch, .history one dict per epoch, .skipped the
@@ -196,6 +201,9 @@ def train(
         run = cnncli.train("photos/", arch="resnet20", epochs=10, seed=0)
         run.model.predict("new.png")
     """
+    world = found_world()
+    if world.size > 1 and shards is None and resume is False:
+        shards = world.size
     options = Options(
         arch=None if arch is None else os.fspath(arch), epochs=epochs, batch_size=batch_size, lr=lr,
         optimizer=optimizer, schedule=schedule, warmup=warmup, weight_decay=weight_decay, loss=loss,
@@ -209,7 +217,8 @@ def train(
         raise UsageError("a run that is resumed keeps its name; leave --name out.")
     if threads is not None:
         kernels.set_threads(threads)
-    setting = Setting(threads, cache, strict, observer or Observer())
+    setting = Setting(threads, cache, strict, (world.leads and observer) or Observer(), world=world)
+    begin_together(world, options, setting.observer)
     if resume is False:
         if data is None:
             raise UsageError("there are no images; give a folder with one sub-folder per class."
@@ -222,12 +231,37 @@ def train(
     return carry_out(prepared, setting.observer, preview)
 
 
+def begin_together(world: World, options: Options, observer: Observer) -> None:
+    """Raise UsageError if the processes that are to train together differ in what decides the bits of the result."""
+    if world.size == 1:
+        return
+    world.same("the version of cnn", __version__, "install the same version everywhere.")
+    world.same("the instruction set", kernels.active_isa(), "give one that all of them have, like CNN_ISA=avx2.")
+    world.same("the precision of CNN_PRECISION", os.environ.get("CNN_PRECISION", ""), "set the same everywhere.")
+    world.same("the bfloat16 instructions", rounding(), "give --precision float32, or a CNN_ISA that all of them have.")
+    world.same("the options", repr(options), "start all of them with the same command.")
+    hosts = len(set(world.gathered(socket.gethostname())))
+    observer.note(f"{world.size} processes on {hosts} machine{'s' * (hosts != 1)} train together, with "
+                  f"{kernels.threads()} thread{'s' * (kernels.threads() != 1)} each. The batch size and the learning "
+                  "rate are of all of them together.")
+
+
 def carry_out(prepared: Prepared, observer: Observer, preview: bool = False) -> Run:
     """Do a training that is prepared, and draw its curves; with preview, draw augmented.png first."""
-    with prepared.lock:
+    with prepared.lock as lock:
+        if isinstance(lock, Followed):
+            return _follow(prepared, lock.run)
         if preview:
             _preview(prepared, observer)
         return _finish(prepared, observer)
+
+
+def _follow(prepared: Prepared, run: Run) -> Run:
+    """Train together with the leading process, which writes the run."""
+    if prepared.fit:
+        with catch_stops() as stop:
+            prepared.fit.run_to_the_end(run, stop)
+    return run
 
 
 def _finish(prepared: Prepared, observer: Observer) -> Run:

@@ -18,9 +18,10 @@ from ..network import Network
 from ..network.blocks import blocks
 from ..network.plan import Plan
 from ..optim import SGD, Optimiser, Schedule, clip_scale, gradient_norm
+from ..ranks.world import ALONE, World
 from ..values import as_hinted
 from .precision import HARDLY, Step, step_speeds
-from .shards import Shards, cuts
+from .shards import Shards
 
 _NETWORKS: WeakKeyDictionary[Optimiser, "ref[Network]"] = WeakKeyDictionary()  # which network an optimiser changes
 
@@ -45,6 +46,9 @@ class Trainer:
         shards: How many parts each batch is computed in, one after the other, in the memory of one. Each part has
             batch-norm statistics of its own, and at least two images. The gradients of all are averaged before the
             update.
+        world: The processes that compute the parts together: ``cnncli.ranks.world.world()``. Each has a trainer like
+            this one, and a network with the same weights. shards is a multiple of their number. None: this process
+            alone.
 
     Attributes:
         logits: After a step, the network's outputs for its batch, float32 (n, classes). The next step overwrites them.
@@ -63,6 +67,7 @@ class Trainer:
         self, network: Network, optimiser: Optimiser, loss: Loss | None = None, threads: int | None = None,
         clip_norm: float | None = None, seed: int = 0, rates: Mapping[str, float] | None = None,
         schedule: Schedule | Callable[[int], float] | None = None, precision: Wanted | None = None, shards: int = 1,
+        world: World | None = None,
     ) -> None:
         _check(network, optimiser, loss, clip_norm, schedule, shards)
         if threads is not None:
@@ -85,7 +90,7 @@ class Trainer:
         self._logits: dict[int, Array] = {}  # of batches in parts, by their size
         self._calls: dict[tuple[int, bool], _Prepared] = {}
         network.clock[:] = seed, 0
-        self._parts = Shards(network, shards) if shards > 1 else None
+        self._parts = Shards(network, shards, world or ALONE) if shards > 1 or world else None
         self._norm = gradient_norm(network.gradients())
         gradients, parameters = network.gradients(), network.parameters()  # what is frozen has no gradient
         optimiser.bind({name: parameters[name] for name in gradients}, gradients, rates)
@@ -100,11 +105,20 @@ class Trainer:
     def steps_done(self, steps: int) -> None:
         self.network.clock[1] = steps
 
+    def span(self, count: int) -> tuple[int, int]:
+        """Return which images of a batch of so many this process needs: the first one, and the one behind the last.
+
+        Args:
+            count: The images of the batch.
+        """
+        return self._parts.span(count) if self._parts else (0, count)
+
     def step(self, images: Array, labels: Array, mixed: Mixed | None = None) -> float:
         """Learn from one batch, and return its loss.
 
         Args:
-            images: The images, normalised, float32 (n, h, w, c).
+            images: The images, normalised, float32 (n, h, w, c). If several processes train together: those of the
+                batch's ``span`` alone; the labels are of the whole batch.
             labels: The number of each image's class, int (n,).
             mixed: For images that are blends of two: (the second labels, int (n,); the shares of the first, float (n,),
                 0 to 1). None: images are of one class each.
@@ -116,8 +130,12 @@ class Trainer:
             DataError: Images or labels have the wrong shape or type. Nothing was changed.
             TrainingError: The loss or a gradient is not finite. No weight was changed.
         """
-        images = self._checked(images)
-        count, classes = len(images), self.network.output_shape[0]
+        images, classes = self._checked(images), self.network.output_shape[0]
+        count = len(images) if self._parts is None or self._parts.world.size == 1 else len(labels)
+        first, end = self.span(count)
+        if end - first != len(images):
+            raise DataError(f"of this batch the process needs the images {first:,} to {end:,}, not {len(images):,} of "
+                            "them; give those of span().")
         labels = as_labels(labels, count, classes)
         if mixed is not None:
             mixed = as_labels(mixed[0], count, classes, "other labels"), _checked_shares(mixed[1], count)
@@ -135,8 +153,11 @@ class Trainer:
         self.network.changed()
         return loss
 
-    def _learn(self, images: Array, labels: Array, mixed: Mixed | None) -> float:
-        """Go forward and backward; return the mean loss. Leaves the gradients in the network, and ``logits``."""
+    def _learn(self, images: Array, labels: Array, mixed: Mixed | None, done: Callable[[str], None] | None = None,
+               alone: bool = True) -> float:
+        """Go forward and backward; return the mean loss. Leaves the gradients in the network, and ``logits``. Raises
+        TrainingError where the loss is not finite, unless others wait for the gradients.
+        """
         prepared = self._prepared(len(images), mixed is not None)
         plan = prepared.plan
         if mixed is not None and prepared.mixed is not None:
@@ -149,39 +170,45 @@ class Trainer:
             call()
         self.logits = plan.output
         loss = float(prepared.losses.sum())
-        if not math.isfinite(loss):
-            if not np.isfinite(images).all():
-                raise TrainingError(f"the loss became {loss}, because images hold infinities or NaN; leave these out.")
-            raise TrainingError(f"the loss became {loss}; use a lower learning rate.")
-        plan.backward()
+        if alone and not math.isfinite(loss):
+            raise _not_finite(loss, bool(np.isfinite(images).all()))
+        plan.backward(done)
         return loss
 
     def _in_parts(self, parts: Shards, images: Array, labels: Array, mixed: Mixed | None) -> float:
         """Do the same for each part of a batch, and leave the mean of their gradients."""
-        count, loss = len(images), 0.0
-        if count not in self._logits:
-            self._logits[count] = np.empty((count, *self.network.output_shape), np.float32)
-        logits = self._logits[count]
-        parts.start()
+        count, own, alone = len(labels), parts.of_rank(len(labels), parts.world.rank), parts.world.size == 1
+        start, losses = parts.span(count)[0], list[float]()
+        if len(images) not in self._logits:
+            self._logits[len(images)] = np.empty((len(images), *self.network.output_shape), np.float32)
+        logits = self._logits[len(images)]
+        parts.start(count)
         try:
-            for part, (first, end) in enumerate(cuts(count, parts.count)):
-                parts.begin(part)
-                of_part = mixed and (mixed[0][first:end], mixed[1][first:end])
-                share = (end - first) / count
-                loss += share * self._learn(images[first:end], labels[first:end], of_part)
-                logits[first:end] = self.logits
-                parts.end(share)
+            for part, first, end in own:
+                share, mine = (end - first) / count, slice(first - start, end - start)
+                parts.begin(part, share)
+                others = mixed and (mixed[0][first:end], mixed[1][first:end])
+                losses.append(share * self._learn(images[mine], labels[first:end], others, parts.layer_done, alone))
+                logits[mine] = self.logits
+                parts.end()
+            parts.finish()
+            loss = 0.0
+            for of_part in parts.together(losses):
+                loss += of_part
+            if not math.isfinite(loss):
+                raise _not_finite(loss, not parts.world.largest(not np.isfinite(images).all()))
         except BaseException:
             parts.undo()
             raise
-        parts.finish()
-        self.logits = logits
+        spans = [parts.span(count, rank) for rank in range(parts.world.size)]
+        self.logits = parts.world.rows(logits, [end - first for first, end in spans])
         return loss
 
     def _checked(self, images: Array) -> Array:
         """Return the images of a batch. Raises DataError where the network does not take them."""
         images, shape = np.asarray(images), self.network.input_shape
-        if images.dtype.kind != "f" or images.shape[1:] != shape or not images.size:
+        few = self._parts is not None and self._parts.world.size > 1  # a small batch may have no part for this process
+        if images.dtype.kind != "f" or images.shape[1:] != shape or not (images.size or few):
             raise DataError(f"a batch must be floats of the shape (n, {', '.join(map(str, shape))}), n at least 1, not "
                             f"{images.dtype} of the shape {images.shape}.")
         return images
@@ -213,19 +240,21 @@ class PartTrainer(Trainer):
     """
 
     def __init__(self, network: Network, frozen: int, optimiser: Optimiser, loss: Loss, threads: int | None = None,
-                 seed: int = 0, rates: Mapping[str, float] | None = None, shards: int = 1) -> None:
+                 seed: int = 0, rates: Mapping[str, float] | None = None, shards: int = 1,
+                 world: World | None = None) -> None:
         self._body, rest = network.split(blocks(network)[frozen - 1].last)
         self._features: dict[int, Array] = {}  # what the frozen part makes of a batch, by its size
         learning = rest.gradients()
         super().__init__(rest, optimiser, loss, threads, seed=seed, precision=wanted(network.precision),
                          rates=rates and {name: rate for name, rate in rates.items() if name in learning},
-                         shards=shards)
+                         shards=shards, world=world)
 
     def step(self, images: Array, labels: Array, mixed: Mixed | None = None) -> float:
         count = len(images)
         if count not in self._features:
             self._features[count] = aligned_empty((count, *self._body.output_shape))
-        return super().step(self._body.forward(images, out=self._features[count]), labels, mixed)
+        features = self._body.forward(images, out=self._features[count]) if count else self._features[count]
+        return super().step(features, labels, mixed)
 
 
 class _Prepared(NamedTuple):
@@ -236,6 +265,13 @@ class _Prepared(NamedTuple):
     losses: Array
     mixed: Mixed | None
     loss_calls: list[Call]
+
+
+def _not_finite(loss: float, good_images: bool) -> TrainingError:
+    """Return what to raise for such a loss."""
+    if not good_images:
+        return TrainingError(f"the loss became {loss}, because images hold infinities or NaN; leave these out.")
+    return TrainingError(f"the loss became {loss}; use a lower learning rate.")
 
 
 def _check(network: Network, optimiser: Optimiser, loss: Loss | None, clip_norm: float | None,

@@ -1,0 +1,83 @@
+"""The line from each of several processes to the guardian: as long as it holds, the process lives. Over it comes the
+word to end, when another process has failed.
+"""
+
+import contextlib
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any, NoReturn
+
+from . import guardian
+
+_PATIENCE = guardian.GRACE + 2.0  # seconds for the guardian to answer
+
+
+def start_guardian(size: int, everywhere: bool) -> tuple[int, str] | None:
+    """Start the guardian; return its port, and the word that it knows its processes by. everywhere: they run on several
+    machines. None: it could not be started, and whoever started the processes has to notice if one ends.
+    """
+    word = secrets.token_hex(16)
+    try:
+        process = subprocess.Popen([sys.executable, "-I", "-S", str(Path(guardian.__file__))], stdin=subprocess.PIPE,
+                                   stdout=subprocess.PIPE, start_new_session=True, text=True)
+        assert process.stdin is not None
+        assert process.stdout is not None
+        with process.stdin, process.stdout:
+            process.stdin.write(f"{size} {word} {'0.0.0.0' if everywhere else '127.0.0.1'}\n")
+            process.stdin.flush()
+            port = int(process.stdout.readline())
+    except (OSError, ValueError):
+        return None
+    process.returncode = 0  # it outlives this process; nobody waits for it
+    return port, word
+
+
+class Lifeline:
+    """The line of one process."""
+
+    def __init__(self, rank: int, address: str, port: int, word: str) -> None:
+        self._lock, self._ended = threading.Lock(), threading.Event()
+        self._socket = socket.create_connection((address, port), timeout=30.0)
+        self._socket.settimeout(None)
+        self.say("hello", word, rank, socket.gethostname())
+        threading.Thread(target=self._listen, name="cnn-lifeline", daemon=True).start()
+
+    def say(self, *what: Any) -> None:
+        """Send something. A guardian that is gone hears nothing."""
+        with self._lock, contextlib.suppress(OSError):
+            self._socket.sendall(json.dumps(what).encode() + b"\n")
+
+    def fail(self, code: int, sentence: str) -> NoReturn:
+        """Say that this process fails, and end with it when the guardian has heard the others."""
+        self.say("failed", code, sentence)
+        self._ended.wait(_PATIENCE)  # _listen ends the process
+        os._exit(code)
+
+    def _listen(self) -> None:
+        rest = b""
+        with contextlib.suppress(OSError):
+            while data := self._socket.recv(4096):
+                rest += data
+                if b"\n" in rest:
+                    _end(int(json.loads(rest.partition(b"\n")[0])[1]))
+        self._ended.set()
+
+
+def _end(code: int) -> NoReturn:
+    """End the process, as it stands. What it has written is whole: files are replaced in one step."""
+    late = threading.Timer(1.0, os._exit, [code])  # a stream may be held by whoever writes to it
+    late.daemon = True
+    late.start()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()
+    os._exit(code)
+
+
+__all__ = ["Lifeline", "start_guardian"]
