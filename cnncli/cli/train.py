@@ -89,11 +89,14 @@ def command(data: str | None, resume: str | None, folds: int | None, find_lr: bo
 def _follow(data: str | None, resume: str | None, folds: int | None, find_lr: bool, options: dict[str, Any]) -> int:
     """Train together with the process that leads, which shows what happens."""
     from ..training.find_lr import find_lr as test_rates
+    from ..training.folds import cross_validate
     from ..training.train import train
 
     for name in WATCHERS:
         del options[name]
-    if find_lr:
+    if folds is not None:
+        cross_validate(data, folds, resume=False if resume is None else resume, **options)
+    elif find_lr:
         of_steps = {name: value for name, value in options.items() if name not in ("time", "name", "preview")}
         test_rates(data or "", **of_steps)
     else:

@@ -6,8 +6,8 @@ of.
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import numpy as np
@@ -112,13 +112,23 @@ def world() -> World:
     return _found[0]
 
 
+@contextmanager
+def apart() -> Iterator[None]:
+    """Inside the with statement each process works by itself: ``world`` returns one that is alone."""
+    before, _found[:] = list(_found), [ALONE]
+    try:
+        yield
+    finally:
+        _found[:] = before
+
+
 def fail(sentence: str, code: int) -> NoReturn:
     """End this process, one of several, and all others, because of an error in this one."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError, AttributeError):
             stream.flush()
-    if _found:
-        _found[0].fail(code, sentence)
+    for several in _found:
+        several.fail(code, sentence)
     os._exit(code)  # it never began to speak with the others, which have the same error
 
 

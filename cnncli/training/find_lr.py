@@ -23,6 +23,7 @@ from ..data.images import Cache
 from ..data.outputs import Kind, check_runs, claim, marked, write
 from ..errors import TrainingError, UsageError, printable
 from ..plain import in_plain_json
+from ..ranks.world import world as found_world
 from ..report import rates as chart
 from ..values import as_hinted
 from .fit import Fit
@@ -30,6 +31,7 @@ from .keywords import RateOptions, checked
 from .observer import Observer
 from .options import Options
 from .prepare import Setting, gather
+from .together import begin_together, with_shards
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack  # which type checkers bring along
@@ -113,17 +115,21 @@ def find_lr(data: Data, *, threads: int | None = None, cache: Cache = "ram", str
     if options.get("lr") is not None:
         raise UsageError("--find-lr and --lr cannot be given together, because --find-lr looks for the learning rate; "
                          "leave one of them out.")
-    wanted = Options(**options)
+    world = found_world()
+    wanted = Options(**with_shards(options, world))
     if wanted.probe:
         raise UsageError("--find-lr and --probe cannot be given together, because --probe has no learning rate; leave "
                          "one of them out.")
     if threads is not None:
         kernels.set_threads(threads)
-    watcher = observer or Observer()
+    setting = Setting(threads, cache, strict, (world.leads and observer) or Observer(), world=world)
     table, picture = Path(runs, TABLE), Path(runs, PICTURE)
+    begin_together(world, wanted, setting.observer)
+    if not world.leads:
+        return _test(data, wanted, setting, table, picture)
     check_runs(runs, data)
     with claim({table: NUMBERS, picture: chart.RATES}, make=True, remedy="give another place with --runs"):
-        found = _test(data, wanted, Setting(threads, cache, strict, watcher), table, picture)
+        found = _test(data, wanted, setting, table, picture)
         _write(found)
     return found
 

@@ -28,10 +28,13 @@ from ..evaluation.scores import ClassScore, class_scores, confusion_matrix
 from ..evaluation.validated import COLUMNS, VALIDATED, Validated, groups_of, read
 from ..model.precision import AUTO, FLOAT32, wanted
 from ..plain import in_plain_json
+from ..ranks.world import world as found_world
 from ..runs import CONFIG, Run, check_name, newest_run, runs_option
 from ..values import as_hinted
 from .keywords import FoldsOptions, checked
+from .observer import Observer
 from .options import Options
+from .together import by_turns
 from .train import train
 
 if TYPE_CHECKING:
@@ -246,6 +249,7 @@ def cross_validate(data: Data | None, folds: int, *, name: str | None = None, re
         CnnError: Whatever else ``train`` raises.
     """
     check_fold(1, folds)
+    world = found_world()
     options = checked(given, FoldsOptions, "time")
     if options.get("time") is not None:
         raise UsageError("--folds and --time cannot be given together, because all folds are trained for the same "
@@ -255,7 +259,7 @@ def cross_validate(data: Data | None, folds: int, *, name: str | None = None, re
             raise UsageError("there are no images; give a folder with one sub-folder per class.")
         if precision := wanted(options.get("precision")):
             options["precision"] = precision
-        name = name or _free_name(runs, options.get("arch"))
+        name = name or world.agreed(lambda: _free_name(runs, options.get("arch")))
         for fold in range(1, folds + 1):
             check_name(runs, f"{name}-fold{fold}")
     else:
@@ -275,23 +279,31 @@ def cross_validate(data: Data | None, folds: int, *, name: str | None = None, re
         stored = {**begun, **{key: value for key, value in options.items() if value is not None}}
         stored.pop("fold", None)
         data = first["data"] if data is None else data
-    found: list[Fold] = []
-    skipped: dict[str, str] = {}
+    world.gathered(None)  # all have seen which runs are there
     observer, place = options.get("observer"), Placed(runs)
     folder = Placed(data) if isinstance(data, str | os.PathLike) else None
-    for fold in range(1, folds + 1):
-        run, runs, data = f"{name}-fold{fold}", place.text, folder.text if folder else data
+
+    def trained(fold: int) -> Run:
+        where, run = place.text, f"{name}-fold{fold}"
+        images = folder.text if folder else data
         if observer:
-            observer.note(f"Fold {fold} of {folds}: {printable(Path(runs, run))}")
-        if resume is not False and (Path(runs, run) / CONFIG).is_file():
-            done = train(data, resume=run, runs=runs, **options)
-        else:
-            done = train(data, name=run, runs=runs, fold=(fold, folds), **(options if resume is False else stored))
-            if options.get("precision") is not None:  # auto is decided once, for all folds
-                options["precision"] = _precision(done.config)
-        found.append(_found(fold, done))
-        skipped.update(done.skipped)
-    result = CrossValidation(name, found, sorted(skipped.items()), found[0].run.config.get("classes", []))
+            observer.note(f"Fold {fold} of {folds}: {printable(Path(where, run))}")
+        if resume is not False and (Path(where, run) / CONFIG).is_file():
+            return train(images, resume=run, runs=where, **options)
+        done = train(images, name=run, runs=where, fold=(fold, folds), **(options if resume is False else stored))
+        if options.get("precision") is not None:  # auto is decided once, for all folds
+            options["precision"] = _precision(done.config)
+        return done
+
+    runs_of_folds = by_turns(world, folds, trained, observer, options.get("precision"))
+    return world.agreed(lambda: _put_together(str(name), runs_of_folds, observer))
+
+
+def _put_together(name: str, runs: list[Run], observer: Observer | None) -> CrossValidation:
+    """Return what the runs of all folds reached, and write it into the last one."""
+    skipped = {path: why for run in runs for path, why in run.skipped}
+    found = [_found(fold, run) for fold, run in enumerate(runs, 1)]
+    result = CrossValidation(name, found, sorted(skipped.items()), runs[0].config.get("classes", []))
     if result.warning and observer:
         observer.note(f"Warning: {result.warning}")
     rows = [(*row.row(), each.fold) for each in result.folds for row in each.answers]

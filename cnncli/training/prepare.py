@@ -33,6 +33,7 @@ from .precision import ENTRY, HARDLY, Step, step_speeds
 from .recipe import Recipe
 from .start import begin as begin_with
 from .start import first_network, seen_by
+from .together import Followed, check_images
 from .trainer import PartTrainer, Trainer
 from .whitening import fit_whitening
 
@@ -63,22 +64,6 @@ class Setting:
         if not isinstance(self.observer, Observer):
             raise UsageError(f"the observer must be a cnncli.Observer, not {brief(self.observer)}; derive its class "
                              "from that.")
-
-
-class Followed:
-    """The run that a process works on with others, of which the leading one holds the lock."""
-
-    def __init__(self, run: Run) -> None:
-        self.run = run
-
-    def release(self) -> None:
-        """Do nothing, as nothing is held."""
-
-    def __enter__(self) -> "Followed":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        """Do nothing."""
 
 
 @dataclass
@@ -207,14 +192,6 @@ def begin(data: Data, options: Options, name: str | None, runs: str, setting: Se
     return Prepared(lock or Followed(Run(str(path))), fit)
 
 
-def check_together(world: World, splits: Splits) -> None:
-    """Raise UsageError if the processes that train together do not all see the same images and classes."""
-    if world.size > 1:
-        world.same("the classes", ", ".join(splits.classes), "give all of them the same images.")
-        world.same("the images of those classes, their names or sizes", fingerprint(splits)["fingerprint"],
-                   "give all of them the same images.")
-
-
 def now() -> str:
     """Return the present time as config.json has it."""
     return datetime.now(timezone.utc).isoformat()
@@ -227,7 +204,7 @@ def gather(data: Data, options: Options, setting: Setting) -> tuple[Material, Mo
     options = replace(options, precision=wanted(options.precision))
     labels, groups = within(data, options.labels, options.group_by)
     splits = scan_fold(data, options.drawn_by, options.fold, options.exclude or (), options.recipe, labels, groups)
-    check_together(setting.world, splits)
+    check_images(setting.world, splits)
     start = begin_with(options, splits)
     choice = choose(options, Facts.of(splits), start)
     for sentence in splits.notes + start.notes + choice.notes:

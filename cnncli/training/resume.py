@@ -29,10 +29,11 @@ from .fit import Fit
 from .observer import Observer
 from .options import Options
 from .precision import check_back, check_resumed, gone_on, is_entry
-from .prepare import FORMAT, Followed, Material, Prepared, Setting, check_together, counts, in_words, load, now
+from .prepare import FORMAT, Material, Prepared, Setting, counts, in_words, load, now
 from .progress import Progress
 from .recipe import Recipe, schedule_config
 from .shards import check_shards
+from .together import Followed, check_images
 
 _MAY_CHANGE = {"epochs", "patience"}  # when a run is resumed
 _HASHED = {"exclude": "another list", "labels": "another table", "group_by": "another pattern or table"}
@@ -91,7 +92,7 @@ def _resumed(lock: RunLock | Followed, data: Data | None, options: Options, sett
     data = data_again(run, data)
     splits = of_run(run, data)
     _check_data(data, splits, config, run)
-    check_together(world, splits)
+    check_images(world, splits)
     train, val = load(splits, recipe.preprocessing, setting)
     if counts(train, val) != config["images"]:
         raise DataError(f"{name_of(data)}: other images can be read now than when {printable(run.path)} began "

@@ -3,7 +3,6 @@ training ready, fit.py does it, signals.py stops it, observer.py is told about i
 """
 
 import os
-import socket
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from copy import deepcopy
@@ -12,7 +11,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from .. import kernels
-from .._version import __version__
 from ..architectures import ArchName
 from ..data import Augmentation, Data
 from ..data.batches import steps_of
@@ -24,10 +22,9 @@ from ..data.order import Sampling
 from ..data.preprocessing import Resize
 from ..errors import CnnError, Interrupted, UsageError
 from ..loss import LossName
-from ..model.precision import Wanted, rounding
+from ..model.precision import Wanted
 from ..optim import OptimiserName, Schedule
 from ..optim.schedule import Kind
-from ..ranks.world import World
 from ..ranks.world import world as found_world
 from ..runs import AUGMENTED, CURVES, Run, end_latest, newest_run
 from ..values import as_hinted
@@ -35,10 +32,11 @@ from .fit import Fit
 from .inside import Inside
 from .observer import Observer
 from .options import Freeze, Options, RecipeName, seconds_of
-from .prepare import Followed, Prepared, Setting, begin
+from .prepare import Prepared, Setting, begin
 from .recipe import Recipe
 from .resume import resume as resumed
 from .signals import StopFlag, catch_stops
+from .together import Followed, begin_together, shards_for
 
 __all__ = ["train"]
 
@@ -202,8 +200,8 @@ def train(
         run.model.predict("new.png")
     """
     world = found_world()
-    if world.size > 1 and shards is None and resume is False:
-        shards = world.size
+    if resume is False:
+        shards = shards_for(world, shards)
     options = Options(
         arch=None if arch is None else os.fspath(arch), epochs=epochs, batch_size=batch_size, lr=lr,
         optimizer=optimizer, schedule=schedule, warmup=warmup, weight_decay=weight_decay, loss=loss,
@@ -229,21 +227,6 @@ def train(
         which = None if resume is True else os.fspath(resume)
         prepared = resumed(data, options, which, os.fspath(runs), setting)
     return carry_out(prepared, setting.observer, preview)
-
-
-def begin_together(world: World, options: Options, observer: Observer) -> None:
-    """Raise UsageError if the processes that are to train together differ in what decides the bits of the result."""
-    if world.size == 1:
-        return
-    world.same("the version of cnn", __version__, "install the same version everywhere.")
-    world.same("the instruction set", kernels.active_isa(), "give one that all of them have, like CNN_ISA=avx2.")
-    world.same("the precision of CNN_PRECISION", os.environ.get("CNN_PRECISION", ""), "set the same everywhere.")
-    world.same("the bfloat16 instructions", rounding(), "give --precision float32, or a CNN_ISA that all of them have.")
-    world.same("the options", repr(options), "start all of them with the same command.")
-    hosts = len(set(world.gathered(socket.gethostname())))
-    observer.note(f"{world.size} processes on {hosts} machine{'s' * (hosts != 1)} train together, with "
-                  f"{kernels.threads()} thread{'s' * (kernels.threads() != 1)} each. The batch size and the learning "
-                  "rate are of all of them together.")
 
 
 def carry_out(prepared: Prepared, observer: Observer, preview: bool = False) -> Run:
