@@ -3,6 +3,7 @@
 import errno
 import json
 import sys
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -99,6 +100,7 @@ def command(images: tuple[str, ...], model: Path | None, precision: str | None, 
     from ..data.images import forgiven_in_words
     from ..errors import DataError, UsageError
     from ..model.predict import check_reject, predict
+    from ..ranks.world import world
     from ..report.predictions import TABLE, Table, as_item
 
     if reject is not None:
@@ -111,6 +113,9 @@ def command(images: tuple[str, ...], model: Path | None, precision: str | None, 
     found = find_images(images, listed_on_stdin(images), note)
     if not found:
         raise DataError("the list on standard input is empty; give at least one image.")
+    if not world().leads:
+        deque(predict(loaded, found, top=_count(top, as_json, len(loaded.classes)), reject=reject, tta=tta), maxlen=0)
+        return 0
     shown = _count(top, as_json, len(loaded.classes))
     rows = Table(shown, shown=table == "-" and sys.stdout is not None and sys.stdout.isatty(),
                  rejecting=reject is not None, model=str(opened.path)) if table else None

@@ -22,6 +22,7 @@ from ..model.flips import with_flips
 from ..model.precision import FLOAT32
 from ..network import Network
 from ..plain import in_plain_json
+from ..ranks.world import world
 from ..runs import Run
 from ..runs.marks import unlike
 from ..runs.opened import WHEN, AnyModel, Opened, open_model
@@ -210,10 +211,11 @@ def evaluate(model: AnyModel = None, data: Data | None = None, *, split: Split |
     with _exact(judge.network, exact):
         labelled = labelled_images(opened, data, split, strict, tell, progress, labels_of(labels))
         images = labelled.images
-        found = scores.evaluate(judge, images, progress=_step("testing", progress), name=os.fspath(opened.path))
+        found = scores.evaluate(judge, images, progress=_step("testing", progress), name=os.fspath(opened.path),
+                                world=world())
     for warning in _warnings(found, labelled, opened.run):
         tell(f"Warning: {warning}")
-    known, why = _baselines(found, labelled, opened, progress) if compare else ({}, [])
+    known, why = _baselines(found, labelled, opened, progress) if compare and world().leads else ({}, [])
     everything = {f.name: getattr(found, f.name) for f in fields(found)} | {"baselines": known}
     return ModelTest(**everything, opened=opened, tested=images, facts=_facts(judge, opened), notes=notes,
                      comparison=why, seen=labelled.seen, learnt=labelled.learnt, subject=labelled.subject,

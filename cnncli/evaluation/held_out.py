@@ -18,6 +18,7 @@ from ..data.sources import Arrays
 from ..data.splits import Split
 from ..errors import DataError, UsageError, printable, quoted
 from ..kernels import Array, threads
+from ..ranks.world import world
 from ..runs import CONFIG, samples
 from ..runs.opened import Opened
 from . import grouped
@@ -239,8 +240,11 @@ def _load(chosen: Sequence[Sample], opened: Opened, strict: bool, note: Note, pr
         check_memory(len(chosen), preprocessing.shape)
     except DataError:
         cache = "none"
+    if "none" in world().gathered(cache):  # too little memory in one place
+        cache = "none"
     shown = (lambda done, total: progress("reading images", done, total)) if progress else None
-    images = load_images(chosen, preprocessing, threads(), cache, strict, progress=shown, note=note)
+    images = load_images(chosen, preprocessing, threads(), cache, strict, progress=shown, note=note,
+                         world=world())
     for sentence in doubts(images.seen, preprocessing.scales):
         note(sentence)
     if not len(images):

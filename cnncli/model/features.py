@@ -6,7 +6,7 @@ import io
 import os
 import re
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,14 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data.depth import Seen, doubts
-from ..data.finding import Images, Missing, alone, image_files
+from ..data.finding import Images, Missing, Picture, alone, image_files
 from ..data.images import forgiven_in_words
 from ..data.outputs import Kind, marked, write
 from ..errors import NetworkError
 from ..network import Network
+from ..ranks.turns import in_turns
+from ..ranks.world import world
 from ..values import as_hinted
 from .learnt import in_words, trained_on
 from .model import Model
+from .predict import AT_ONCE
 from .preparing import skipped as left_out
 from .strangeness import flat, parts
 
@@ -75,29 +78,70 @@ def body(network: Network) -> Network:
     return split[0]
 
 
+@dataclass
+class _Part:
+    """What was computed of some of the images."""
+
+    paths: list[str] = field(default_factory=list)
+    rows: list[NDArray[np.float32]] = field(default_factory=list)
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+    forgiven: dict[str, str] = field(default_factory=dict)
+    seen: Seen = field(default_factory=Seen)
+    learnt: int = 0
+
+
+def _parts(model: Model, before: Network, images: Sequence[str | Picture]) -> Iterator[_Part]:
+    """Yield what is computed of all images, some after the other. If several processes work together, they share the
+    images, and the leading one gets everything.
+    """
+    together = world()
+    if together.size == 1:
+        yield from _computed(model, before, images)
+        return
+
+    def compute(some: Sequence[str | Picture]) -> list[_Part]:
+        return list(_computed(model, before, some))
+
+    for parts_of in in_turns(together, images, AT_ONCE, compute):
+        yield from parts_of
+
+
+def _computed(model: Model, before: Network, images: Sequence[str | Picture]) -> Iterator[_Part]:
+    part = _Part()
+    with closing(model.prepared(iter(images), part.forgiven, part.seen)) as batches:
+        for batch in batches:
+            good = [(path, pixels) for path, pixels in batch if not isinstance(pixels, str)]
+            part.skipped += left_out(batch)
+            if good:
+                part.paths += [path for path, _ in good]
+                pixels = np.stack([pixels for _, pixels in good])
+                part.rows.append(flat(before.forward(model.preprocessing.normalise(pixels))))
+                known = trained_on(model.seen, pixels)
+                part.learnt += 0 if known is None else int(known.sum())
+            yield part
+            part = _Part(forgiven=part.forgiven, seen=part.seen)
+
+
 def features(model: Model, images: Images, progress: Callable[[int, int], None] | None = None,
              note: Callable[[str], None] | None = None) -> Features:
     """Return the features of images as ``cnncli.features`` (runs/answering.py), with a model that is open."""
     found = image_files(images)
     before = body(model.network)
-    width = before.output_shape[-1]
-    paths, rows, seen = [], [], Seen()
+    paths, rows, seen = list[str](), list[NDArray[np.float32]](), Seen()
     forgiven: dict[str, str] = {}
     skipped = [(item.path, alone(item.error, item.exception)) for item in found if isinstance(item, Missing)]
     done, learnt = len(skipped), 0
-    with closing(model.prepared((item for item in found if not isinstance(item, Missing)), forgiven, seen)) as batches:
-        for batch in batches:
-            good = [(path, pixels) for path, pixels in batch if not isinstance(pixels, str)]
-            skipped += left_out(batch)
-            if good:
-                paths += [path for path, _ in good]
-                pixels = np.stack([pixels for _, pixels in good])
-                rows.append(flat(before.forward(model.preprocessing.normalise(pixels))))
-                known = trained_on(model.seen, pixels)
-                learnt += 0 if known is None else int(known.sum())
-            done += len(batch)
-            if progress:
-                progress(done, len(found))
+    for part in _parts(model, before, [item for item in found if not isinstance(item, Missing)]):
+        paths += part.paths
+        rows += part.rows
+        skipped += part.skipped
+        forgiven.update(part.forgiven)
+        seen.add(part.seen)
+        learnt += part.learnt
+        done += len(part.paths) + len(part.skipped)
+        if progress:
+            progress(done, len(found))
+    width = before.output_shape[-1]
     if note:
         for sentence in [*forgiven_in_words([*forgiven.items()]), *doubts(seen, model.preprocessing.scales),
                          *in_words(learnt, len(paths), bool(skipped))]:

@@ -3,12 +3,15 @@ asked for. How one image is judged is in model.py; report/predictions.py has the
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 from ..data.depth import Seen, doubts
 from ..data.finding import Images, images_of
 from ..errors import UsageError
+from ..ranks.turns import in_turns
+from ..ranks.world import world
 from .calibration import withholding
 from .flips import with_flips
 from .learnt import in_words
@@ -16,6 +19,7 @@ from .model import Model, Prediction
 
 LATEST = os.path.join("runs", "latest")
 UNKNOWN = "unknown"  # what is answered where the model is not sure enough
+AT_ONCE = 128  # images that one of several processes judges before it hands the answers in
 UNSURE, STRANGE = "unsure", "strange"  # why: its probability is too low; by its features it belongs to no class
 
 
@@ -23,7 +27,7 @@ def predict(model: Model, images: Images, *, top: int | None = None, reject: flo
             tta: bool | None = None, note: Callable[[str], None] | None = None) -> Iterator[Prediction]:
     """Classify images as ``cnncli.predict`` (runs/answering.py), with a model that is open."""
     seen = Seen()
-    judged = with_flips(model, tta, note).predictions(images_of(images), top, reject is not None, seen)
+    judged = _judged(with_flips(model, tta, note), images_of(images), top, reject is not None, seen)
     answers = _doubted(judged, model, seen, note)
     if reject is None:
         return answers
@@ -31,6 +35,24 @@ def predict(model: Model, images: Images, *, top: int | None = None, reject: flo
     if sentence and note:
         note(sentence)
     return withhold(answers, threshold)
+
+
+def _judged(model: Model, images: Images, top: int | None, strangeness: bool, seen: Seen) -> Iterator[Prediction]:
+    """Yield the answers for all images. If several processes work together, they share a list of images, and the
+    leading one gets all answers.
+    """
+    together = world()
+    if together.size == 1 or not isinstance(images, list):
+        yield from model.predictions(images, top, strangeness, seen)
+        return
+
+    def judge(some: Sequence[Any]) -> tuple[list[Prediction], Seen]:
+        own = Seen()
+        return list(model.predictions(list(some), top, strangeness, own)), own
+
+    for answers, values in in_turns(together, images, AT_ONCE, judge):
+        seen.add(values)
+        yield from answers
 
 
 def _doubted(answers: Iterator[Prediction], model: Model, seen: Seen, note: Callable[[str], None] | None

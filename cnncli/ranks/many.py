@@ -94,6 +94,13 @@ class Many(World):
         self._comm.Bcast(now)
         return float(now[0])
 
+    def handed_in(self, value: object) -> Callable[[], object]:
+        request: Callable[[], object] = self._comm.isend(value, 0).wait
+        return request
+
+    def handed_in_by(self, rank: int) -> Any:
+        return self._comm.recv(source=rank)
+
     def memory(self, shape: Sequence[int], dtype: Any) -> Array:
         size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
         first = self._machine.Get_rank() == 0

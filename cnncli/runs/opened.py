@@ -16,6 +16,7 @@ from ..model.checkpoint import load_model, model_path
 from ..model.int8_file import mark_of
 from ..model.precision import AUTO, decide, forward_speeds, wanted
 from ..model.predict import LATEST
+from ..ranks.world import world
 from ..weights.pretrained import installed, is_pretrained, pretrained
 from . import latest
 from .latest import run_to_use
@@ -176,7 +177,7 @@ def in_precision(model: AnyModel, precision: str | None, note: Callable[[str], N
                          "the model that it was made of.")
     if asked is None:
         return opened
-    chosen = decide(asked, lambda: forward_speeds(network))
+    chosen = world().agreed(lambda: decide(asked, lambda: forward_speeds(network)))
     network.precision = chosen.precision
     if asked == AUTO:
         note(chosen.sentence)

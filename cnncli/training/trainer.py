@@ -220,7 +220,9 @@ class Trainer:
             return Trainer(in_precision(self.network, precision), SGD(lr=HARDLY), self.loss, precision=precision,
                            shards=self.shards).step
 
-        self.network.precision = decide(AUTO, lambda: step_speeds(self.network, batch, step_in)).precision
+        world = self._parts.world if self._parts else ALONE
+        measured = world.agreed(lambda: decide(AUTO, lambda: step_speeds(self.network, batch, step_in)))
+        self.network.precision = measured.precision
         self._measures = False
 
     def _prepared(self, batch: int, with_mixed: bool) -> "_Prepared":
