@@ -1,5 +1,6 @@
 """``cnn explain``: parse, call cnncli/explain/, and write the pictures of why images get their answers."""
 
+from collections import deque
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -82,10 +83,16 @@ def command(images: tuple[str, ...], model: Path | None, precision: str | None, 
     named like a class.
     """
     from ..data.finding import Missing
+    from ..explain.pictures import draw_explanations
     from ..explain.where import subject_of
     from ..explain.which import images_named
+    from ..ranks.world import apart, world
     from ..report.explained import write
 
+    if units or shortcuts or sanity or truth:  # which the leading process does alone
+        if not world().leads:
+            return 0
+        click.get_current_context().with_resource(apart())
     if units:
         return explain_units(images, precise(model, precision), units, top, out, seed, force, as_json)
     if shortcuts:
@@ -104,6 +111,9 @@ def command(images: tuple[str, ...], model: Path | None, precision: str | None, 
     subject = subject_of((images[0] if len(images) == 1 and Path(images[0]).is_dir() else found) if images else None)
     located = compared(opened, found, subject, truth, boxes, out, force, how)
     told = besides(opened, len(found), seed, trust, boxes, located)
+    if not world().leads:
+        deque(draw_explanations(opened, found, **how, besides=told, truths=truths), maxlen=0)
+        return 0
     with progress("explaining", len(found)) as shown:
         for each in write(opened, found, out, **how, force=force, note=note, besides=told, truths=truths,
                           chosen=chosen, subject=subject):

@@ -1,7 +1,7 @@
 """Explaining images: which class, by which method, at which layer; the map that says where in the image the evidence
 for the class lies, at the image's own size."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -11,14 +11,12 @@ from numpy.typing import NDArray
 
 from ..data.boxes import Box
 from ..data.decode import read_header
-from ..data.depth import Seen, doubts
 from ..data.finding import Images, Missing, OneImage, Picture, images_of
-from ..data.images import forgiven_in_words
 from ..data.preprocessing import Preprocessing
 from ..errors import DataError, ImageError, ModelError, UsageError, no_such, printable, quoted
 from ..kernels import Array
 from ..model import Model
-from ..model.learnt import in_words, trained_on
+from ..model.learnt import trained_on
 from ..model.preparing import Reason
 from ..network import Network
 from ..network.analysis import has_positions, receptive_field
@@ -29,6 +27,7 @@ from ..values import as_hinted
 from .geometry import PIXELS, Grid, on_image
 from .look import Look
 from .methods import METHODS, Asked, Method, MethodName
+from .tally import Tally
 from .which import labels_by_folder
 
 DEFAULT: MethodName = "hirescam"
@@ -249,19 +248,32 @@ class Explainer:
             truths = truths or {}
         known = labels_by_folder(images, every, self._model.classes) if truths is None else truths
         numbers = {path: class_number(self._model, name) for path, name in known.items()}
-        return self._each(every, about, note or (lambda sentence: None), numbers, alone)
+        return self._told(every, about, note, numbers, alone)
 
-    def _each(self, images: Iterable[str | Missing | Picture], about: int | None, note: Note,
+    def some(self, images: Sequence[str | Missing | Picture], target: str | None, truths: Mapping[str, str],
+             tally: Tally) -> Iterator[list[Explanation] | Missing]:
+        """Explain some of the images as ``beside`` does; tally gets what is to be told when all are done."""
+        about = None if target is None else class_number(self._model, target)
+        numbers = {path: class_number(self._model, name) for path, name in truths.items()}
+        return self._each(images, about, numbers, False, tally)
+
+    def _told(self, images: Iterable[str | Missing | Picture], about: int | None, note: Note | None,
               truths: Mapping[str, int], alone: bool) -> Iterator[list[Explanation] | Missing]:
+        tally = Tally()
+        yield from self._each(images, about, truths, alone, tally)
+        for sentence in tally.sentences(self._model.preprocessing) if note else ():
+            note(sentence)  # type: ignore[misc]
+
+    def _each(self, images: Iterable[str | Missing | Picture], about: int | None, truths: Mapping[str, int],
+              alone: bool, tally: Tally) -> Iterator[list[Explanation] | Missing]:
         forgiven: dict[str, str] = {}
-        said, seen, sources = list[tuple[str, str]](), Seen(), iter(images)
-        learnt = shown = every = 0
-        for batch in self._model.prepared(images, forgiven, seen):
+        sources = iter(images)
+        for batch in self._model.prepared(images, forgiven, tally.seen):
             good = [pixels for _, pixels in batch if not isinstance(pixels, str)]
             labels = np.array([truths.get(path, -1) for path, pixels in batch if not isinstance(pixels, str)])
             if good and (known := trained_on(self._model.seen, np.stack(good))) is not None:
-                learnt += int(known.sum())
-            shown, every = shown + len(good), every + len(batch)
+                tally.learnt += int(known.sum())
+            tally.shown, tally.every = tally.shown + len(good), tally.every + len(batch)
             answers = iter(self._answers(np.stack(good), labels, about, alone) if good else ())
             for path, pixels in batch:
                 source = next(sources)
@@ -270,11 +282,8 @@ class Explainer:
                     continue
                 found = _placed(next(answers), path, source, self._grid, forgiven.get(path))
                 if path in forgiven and not isinstance(found, Missing):
-                    said.append((path, forgiven[path]))
+                    tally.forgiven.append((path, forgiven[path]))
                 yield found
-        for sentence in [*forgiven_in_words(said), *doubts(seen, self._model.preprocessing.scales),
-                         *in_words(learnt, shown, every > shown)]:
-            note(sentence)
 
     def _answers(self, pixels: Array, truths: Array, about: int | None, alone: bool) -> list[list[dict[str, Any]]]:
         """Return what is found of images, uint8 (n, h, w, c) of the model's size; truths are what is in them, classes'

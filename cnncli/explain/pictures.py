@@ -7,10 +7,12 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from ..data.finding import Images, Missing, image_files
+from ..data.finding import Images, Missing, Picture, image_files, is_endless
 from ..data.outputs import Kind
 from ..errors import ImageError
 from ..evaluation.subject import Subject
+from ..ranks.turns import in_turns
+from ..ranks.world import world
 from ..runs.opened import AnyModel, Opened, open_model
 from ..values import as_hinted
 from ..visualize.sheets import file_name
@@ -18,6 +20,10 @@ from . import where
 from .explanation import DEFAULT, Beside, Explainer, Explanation, Note
 from .methods import MethodName
 from .picture import EXPLANATION, Drawn, draw, pixels_of
+from .tally import Tally
+from .which import labels_by_folder
+
+_AT_ONCE = 8  # images that one of several processes explains before it hands the pictures in
 
 
 @contextmanager
@@ -65,7 +71,30 @@ def draw_explanations(model: AnyModel, images: Images, method: MethodName = DEFA
         ModelError: There is no model, or its outputs are no numbers.
     """
     opened = open_model(model)
-    return _each(opened, Explainer(opened, method, layer, seed).beside(images, target, note, truths), besides)
+    explainer, together = Explainer(opened, method, layer, seed), world()
+    if together.size == 1 or is_endless(images):
+        return _each(opened, explainer.beside(images, target, note, truths), besides)
+    found = image_files(images)
+    known = labels_by_folder(images, found, opened.model.classes) if truths is None else truths
+
+    def drawn(some: Sequence[str | Missing | Picture]) -> tuple[list[Drawn | Missing], Tally]:
+        tally = Tally()
+        return [*_each(opened, explainer.some(some, target, known, tally), besides)], tally
+
+    return _of_all(opened, in_turns(together, found, _AT_ONCE, drawn), note)
+
+
+def _of_all(opened: Opened, found: Iterator[tuple[list[Drawn | Missing], Tally]], note: Note | None
+            ) -> Iterator[Drawn | Missing]:
+    """Yield what several processes have drawn, with the names that files have if one draws all."""
+    taken, everything = set[str](), Tally()
+    for some, tally in found:
+        everything.add(tally)
+        for each in some:
+            yield each if isinstance(each, Missing) else replace(
+                each, file=file_name("explained", each.explanations[0].path, taken))
+    for sentence in everything.sentences(opened.model.preprocessing) if note else ():
+        note(sentence)  # type: ignore[misc]
 
 
 def _each(opened: Opened, found: Iterator[list[Explanation] | Missing],

@@ -20,6 +20,7 @@ import selectors
 import socket
 import sys
 import time
+from collections.abc import Callable
 
 GRACE = 1.0  # seconds in which the leading process may say itself what happened
 PARTING = 10.0  # seconds until it gives up waiting for processes to end
@@ -59,8 +60,8 @@ class Line:
 class Guardian:
     """Watches the lines, and decides who ends why."""
 
-    def __init__(self, size: int, word: str) -> None:
-        self.size, self.word = size, word
+    def __init__(self, size: int, word: str, say: Callable[[str], object]) -> None:
+        self.size, self.word, self.say = size, word, say
         self.lines: dict[socket.socket, Line] = {}
         self.advice = ""
         self.failed: dict[int, tuple[int, str, str]] = {}  # by rank: exit code, sentence, host
@@ -103,15 +104,22 @@ class Guardian:
         if not told_itself:
             rank, (_, sentence, host) = next(iter(self.failed.items()))
             silent = sentence.startswith("ended without")
-            text = f"rank {rank} on {host} {sentence}" if silent else f"rank {rank} on {host}: {sentence}"
-            with contextlib.suppress(OSError):  # nobody to tell
-                os.write(2, f"cnn: {text} All processes end.{' ' * bool(self.advice)}{self.advice}\n".encode())
+            text = f"rank {rank} on {host}{'' if silent else ':'} {sentence.rstrip('.')}."
+            self.say(f"cnn: {text} All processes end.{' ' * bool(self.advice)}{self.advice}")
         for line in self.lines.values():
             line.end(code)
 
 
 def serve(guardian: Guardian, listener: socket.socket) -> None:
     """Watch until all processes have ended."""
+    try:
+        _watch(guardian, listener)
+    finally:
+        for line in guardian.lines.values():
+            line.connection.close()
+
+
+def _watch(guardian: Guardian, listener: socket.socket) -> None:
     began = time.monotonic()
     with selectors.DefaultSelector() as watched:
         watched.register(listener, selectors.EVENT_READ)
@@ -133,9 +141,16 @@ def serve(guardian: Guardian, listener: socket.socket) -> None:
                 if found is None:
                     watched.unregister(line.connection)
                     del guardian.lines[line.connection]
+                    line.connection.close()
                     guardian.lost(line)
                 for what in found or ():
                     guardian.heard(line, what)
+
+
+def to_stderr(sentence: str) -> None:
+    """Say something to whoever started the processes."""
+    with contextlib.suppress(OSError):  # nobody to tell
+        os.write(2, f"{sentence}\n".encode())
 
 
 def main() -> None:
@@ -146,7 +161,7 @@ def main() -> None:
         null = os.open(os.devnull, os.O_RDWR)
         os.dup2(null, 0)
         os.dup2(null, 1)
-        serve(Guardian(int(size), word), listener)
+        serve(Guardian(int(size), word, to_stderr), listener)
 
 
 if __name__ == "__main__":

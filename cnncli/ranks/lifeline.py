@@ -22,7 +22,7 @@ def start_guardian(size: int, everywhere: bool) -> tuple[int, str] | None:
     """Start the guardian; return its port, and the word that it knows its processes by. everywhere: they run on several
     machines. None: it could not be started, and whoever started the processes has to notice if one ends.
     """
-    word = secrets.token_hex(16)
+    word, process = secrets.token_hex(16), None
     try:
         process = subprocess.Popen([sys.executable, "-I", "-S", str(Path(guardian.__file__))], stdin=subprocess.PIPE,
                                    stdout=subprocess.PIPE, start_new_session=True, text=True)
@@ -33,6 +33,9 @@ def start_guardian(size: int, everywhere: bool) -> tuple[int, str] | None:
             process.stdin.flush()
             port = int(process.stdout.readline())
     except (OSError, ValueError):
+        if process is not None:
+            process.kill()
+            process.wait()
         return None
     process.returncode = 0  # it outlives this process; nobody waits for it
     return port, word
@@ -52,6 +55,11 @@ class Lifeline:
         """Send something. A guardian that is gone hears nothing."""
         with self._lock, contextlib.suppress(OSError):
             self._socket.sendall(json.dumps(what).encode() + b"\n")
+
+    def close(self) -> None:
+        """Say that this process ends as it should."""
+        self.say("bye")
+        self._socket.close()
 
     def fail(self, code: int, sentence: str) -> NoReturn:
         """Say that this process fails, and end with it when the guardian has heard the others."""

@@ -6,9 +6,11 @@ import atexit
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from types import TracebackType
 from typing import Any, NoReturn, TypeVar
 
 import numpy as np
@@ -18,8 +20,8 @@ from .. import kernels
 from ..errors import UsageError, printable
 from ..kernels import Array
 from .lifeline import Lifeline, start_guardian
-from .reduction import Reduction
-from .world import World
+from .reduction import PAUSE, Reduction, wait
+from .world import World, fail
 
 T = TypeVar("T")
 _AT_ONCE = 2**28  # bytes of one message
@@ -42,6 +44,7 @@ class Many(World):
         self._share_cpus()
         self._lifeline = self._connected()
         atexit.register(self._bye)
+        self._hook, sys.excepthook = sys.excepthook, self._uncaught
 
     def _share_cpus(self) -> None:
         """Use this process's part of the CPUs, unless it was told how many threads, or was given CPUs of its own."""
@@ -68,37 +71,50 @@ class Many(World):
         except OSError:  # its machine is not to be reached by this name
             return None
 
+    def _meet(self) -> None:
+        """Wait until all processes have come here. Whatever they then say to each other takes no time; MPI itself would
+        wait with all its might, and take the CPU from those that are waited for.
+        """
+        wait(self._comm.Ibarrier())
+
     def agreed(self, make: Callable[[], T]) -> T:
         made = make() if self.leads else None
+        self._meet()
         result: T = self._comm.bcast(made)
         return result
 
     def gathered(self, value: T) -> list[T]:
+        self._meet()
         found: list[T] = self._comm.allgather(value)
         return found
 
     def largest(self, value: int) -> int:
+        self._meet()
         found = np.array([value], np.int64)
         self._comm.Allreduce(MPI.IN_PLACE, found, op=MPI.MAX)
         return int(found[0])
 
     def rows(self, own: Array, counts: Sequence[int]) -> Array:
+        self._meet()
         each = int(np.prod(own.shape[1:], dtype=np.int64))
         found: Array = np.empty((sum(counts), *own.shape[1:]), own.dtype)
-        kind = MPI._typedict[own.dtype.char]
-        self._comm.Allgatherv([np.ascontiguousarray(own), kind], [found, [count * each for count in counts], kind])
+        kind, sizes = own.dtype.char, [count * each for count in counts]
+        self._comm.Allgatherv([np.ascontiguousarray(own), kind], [found, (sizes, None), kind])
         return found
 
     def clock(self) -> float:
+        self._meet()
         now = np.array([time.perf_counter()])
         self._comm.Bcast(now)
         return float(now[0])
 
     def handed_in(self, value: object) -> Callable[[], object]:
-        request: Callable[[], object] = self._comm.isend(value, 0).wait
-        return request
+        request = self._comm.isend(value, 0)
+        return lambda: wait(request)
 
     def handed_in_by(self, rank: int) -> Any:
+        while not self._comm.iprobe(source=rank):
+            time.sleep(PAUSE)
         return self._comm.recv(source=rank)
 
     def memory(self, shape: Sequence[int], dtype: Any) -> Array:
@@ -112,7 +128,7 @@ class Many(World):
         return found
 
     def completed(self, array: Array, rows: Sequence[Sequence[int]]) -> None:
-        self._comm.Barrier()
+        self._meet()
         if self._firsts != MPI.COMM_NULL and self._firsts.Get_size() > 1:
             at_once = max(1, _AT_ONCE // max(1, array.nbytes // max(1, len(array))))
             firsts = sorted(set(self._machines))
@@ -127,9 +143,10 @@ class Many(World):
         self._machine.Barrier()
 
     def once(self, change: Callable[[], None]) -> None:
+        self._meet()
         if self._machine.Get_rank() == 0:
             change()
-        self._machine.Barrier()
+        self._meet()
 
     def same(self, what: str, value: Any, remedy: str) -> None:
         found = self.gathered((value, socket.gethostname()))
@@ -151,11 +168,16 @@ class Many(World):
         self._comm.Abort(code)
         raise AssertionError("MPI has ended this process")
 
+    def _uncaught(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        """Show an error that a script of the user does not catch, and end all processes: the others wait in vain."""
+        self._hook(kind, error, trace)
+        fail(f"{kind.__name__}: {error}", 1)
+
     def _bye(self) -> None:
         """Leave as one should: when all are done."""
         for number in (signal.SIGINT, signal.SIGTERM):  # all is done; who is left only waits for the others
             if threading.current_thread() is threading.main_thread():
                 signal.signal(number, signal.SIG_IGN)
+        self._meet()
         if self._lifeline:
-            self._comm.Barrier()
-            self._lifeline.say("bye")
+            self._lifeline.close()

@@ -4,13 +4,33 @@ far (Ialltoallv), adds them in the order of a tree over all parts, and sends the
 bytes travel as in a ring (Patarasuk and Yuan 2009, "Bandwidth optimal all-reduce algorithms").
 """
 
+import os
+import time
 from collections.abc import Sequence
 from typing import Any
 
-from mpi4py import MPI
-
 from ..kernels import Array, aligned_empty
 from .tree import Block, Place, Tree
+
+_FLOAT = "f"  # what messages hold: float32, as MPI calls it
+EAGER, PAUSE = 0.002, 0.0002  # seconds that are waited for while asking all the time; and then between two questions
+
+
+def wait(request: Any) -> bool:
+    """Wait until a message has come or gone, and leave the CPU to others meanwhile."""
+    end = None
+    while not request.Test():
+        if end is None:
+            end = time.perf_counter() + EAGER
+        if time.perf_counter() > end:
+            time.sleep(PAUSE)
+        elif hasattr(os, "sched_yield"):
+            os.sched_yield()
+    return True
+
+
+def _has_come(request: Any) -> bool:
+    return bool(request.Test())
 
 
 class Reduction:
@@ -41,28 +61,27 @@ class Reduction:
                 self._received.append(aligned_empty((size * self._own,)))
             has = number < len(blocks)
             outgoing = self._kept[number] if has else self._sum
-            send = [outgoing, (self._counts if has else [0] * size, self._starts[:-1]), MPI.FLOAT]
+            send = [outgoing, (self._counts if has else [0] * size, self._starts[:-1]), _FLOAT]
             incoming = [self._own if number < len(of) else 0 for of in places]
-            receive = [self._received[number], (incoming, [rank * self._own for rank in range(size)]), MPI.FLOAT]
+            receive = [self._received[number], (incoming, [rank * self._own for rank in range(size)]), _FLOAT]
             self._waiting.append(self._out.Ialltoallv(send, receive))
 
-    def progress(self, wait: bool = False) -> bool:
+    def progress(self, to_the_end: bool = False) -> bool:
         """Send on what can be sent; return whether the slice of this process is on its way to the others."""
         if self._request is None:
-            if wait:
-                MPI.Request.Waitall(self._waiting)
-            elif not MPI.Request.Testall(self._waiting):
+            done = wait if to_the_end else _has_come
+            self._waiting = [request for request in self._waiting if not done(request)]
+            if self._waiting:
                 return False
-            self._waiting = []
             self._add()
-            receive = [self._sum, (self._counts, self._starts[:-1]), MPI.FLOAT]
-            self._request = self._back.Iallgatherv([self._slice, MPI.FLOAT], receive)
+            receive = [self._sum, (self._counts, self._starts[:-1]), _FLOAT]
+            self._request = self._back.Iallgatherv([self._slice, _FLOAT], receive)
         return True
 
     def finish(self) -> Array:
         """Return the sum, when it is there. The next ``start`` overwrites it."""
-        self.progress(wait=True)
-        self._request.Wait()
+        self.progress(to_the_end=True)
+        wait(self._request)
         self._kept = []
         return self._sum
 

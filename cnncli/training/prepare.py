@@ -118,9 +118,10 @@ class Material:
         recipe, network = self.recipe, model.network
         self._set(network, recipe.precision)
         model.seen = union(model.seen, self.train.marks)
-        trainer = self._trainer(network, self.setting.world)
+        world = ALONE if recipe.probe else self.setting.world  # a probe makes no steps
+        trainer = self._trainer(network, world)
         batches = Batches(self.train, model.preprocessing, recipe.batch_size, recipe.seed, recipe.augmentation,
-                          recipe.sampling, trainer.span if self.setting.world.size > 1 else None)
+                          recipe.sampling, trainer.span if world.size > 1 else None)
         arrays = {**network.parameters(), **network.buffers()}
         return Fit(
             trainer=trainer,

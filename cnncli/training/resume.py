@@ -69,7 +69,8 @@ def _resumed(lock: RunLock | Followed, data: Data | None, options: Options, sett
     recipe = _changed(written, options, run)
     _check_architecture(options.arch, recipe, config, run)
     state = None
-    check_shards(written.shards, world.size)
+    if not written.probe:
+        check_shards(written.shards, world.size)
     if world.leads:
         remove_leftovers(run.path)
     if any(os.path.lexists(run.path / file) for file in (checkpoint.LAST, checkpoint.PREVIOUS)):

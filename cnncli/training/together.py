@@ -21,11 +21,12 @@ from .shards import check_shards
 from .signals import catch_stops
 
 
-def shards_for(world: World, given: int | None) -> int | None:
+def shards_for(world: World, given: int | None, probe: bool) -> int | None:
     """Return in how many parts batches are computed: as many as were asked for, or else one for each of several
-    processes; None for the usual single one. Raises UsageError if the processes cannot share so many equally.
+    processes; None for the usual single one, and for a probe, which has no batches. Raises UsageError if the processes
+    cannot share so many equally.
     """
-    if world.size == 1:
+    if world.size == 1 or probe:
         return given
     if given is not None and given > 0:
         check_shards(given, world.size)
@@ -34,7 +35,7 @@ def shards_for(world: World, given: int | None) -> int | None:
 
 def with_shards(options: Mapping[str, Any], world: World) -> dict[str, Any]:
     """Return options of a training with the number of parts that its processes need."""
-    shards = shards_for(world, options.get("shards"))
+    shards = shards_for(world, options.get("shards"), False)
     return dict(options) if shards is None else {**options, "shards": shards}
 
 

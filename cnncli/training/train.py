@@ -201,7 +201,7 @@ def train(
     """
     world = found_world()
     if resume is False:
-        shards = shards_for(world, shards)
+        shards = shards_for(world, shards, probe)
     options = Options(
         arch=None if arch is None else os.fspath(arch), epochs=epochs, batch_size=batch_size, lr=lr,
         optimizer=optimizer, schedule=schedule, warmup=warmup, weight_decay=weight_decay, loss=loss,

@@ -11,7 +11,7 @@ from cnncli.errors import TrainingError, UsageError
 from cnncli.loss import CrossEntropy
 from cnncli.network import Network
 from cnncli.optim import SGD
-from cnncli.training.shards import FixedSum, cuts
+from cnncli.training.shards import cuts
 from cnncli.training.trainer import Trainer
 
 LAYERS: list[dict[str, Any]] = [
@@ -38,25 +38,6 @@ def state(net: Network) -> dict[str, np.ndarray]:
 
 def gradients(net: Network) -> dict[str, np.ndarray]:
     return {name: array.copy() for name, array in net.gradients().items()}
-
-
-@pytest.mark.parametrize("count", range(1, 10))
-def test_sums_are_added_in_one_order(count: int, rng: np.random.Generator) -> None:
-    arrays = [rng.standard_normal(5).astype(np.float32) * np.float32(10.0 ** rng.integers(-4, 5)) for _ in range(count)]
-
-    def tree(parts: list[np.ndarray]) -> np.ndarray:
-        if len(parts) == 1:
-            return parts[0] * np.float32(0.25)
-        half = 1 << (len(parts) - 1).bit_length() - 1  # the largest power of two below
-        return tree(parts[:half]) + tree(parts[half:])
-
-    sums = FixedSum()
-    for _ in range(2):  # the second time with arrays that were used
-        found = np.full(5, np.nan, np.float32)
-        for array in arrays:
-            sums.add([array], 0.25)
-        sums.move_into([found])
-        np.testing.assert_array_equal(found, tree(arrays))
 
 
 def test_parts_are_as_equal_as_they_can_be() -> None:
