@@ -271,6 +271,7 @@ def load(splits: Splits, preprocessing: Preprocessing, setting: Setting, find_ra
             progress=lambda done, total, what=what: setting.observer.loading(what, done, total),  # type: ignore[misc]
             note=setting.observer.note,
             find_range=find_range and what == "training",
+            part=what,
         )
         preprocessing = loaded[what].preprocessing
     train, val = loaded["training"], loaded["validation"]

@@ -176,11 +176,11 @@ def test_memory_that_is_not_there_is_refused_with_the_remedy(samples: list[Sampl
                                                              monkeypatch: pytest.MonkeyPatch) -> None:
     assert (images.free_memory() or 1) > 0
     monkeypatch.setattr(images, "free_memory", lambda: 5000)
-    with pytest.raises(DataError, match="use cache='none' or a smaller size"):
+    with pytest.raises(DataError, match="use cache='disk' or a smaller size"):
         load_images(samples, PREPROCESSING)
     assert len(load_images(samples, PREPROCESSING, cache="none")) == len(GOOD)
-    with pytest.raises(UsageError, match="there is no cache 'disk'; give one of ram, none"):
-        load_images(samples, PREPROCESSING, cache="disk")
+    with pytest.raises(UsageError, match="there is no cache 'tape'; give one of auto, ram, disk, none"):
+        load_images(samples, PREPROCESSING, cache="tape")
 
 
 @pytest.mark.parametrize(("free", "refused"), [(1000, False), (999, True), (None, False)])
