@@ -135,7 +135,7 @@ def _replace(fresh: str, target: str, old: str | None, keep_as: str | os.PathLik
     """Rename fresh to target, flush the folder, then rename old to keep_as; where that fails, put target back."""
     os.replace(fresh, target)
     try:
-        _flush_folder(os.path.dirname(target))
+        flush_folder(os.path.dirname(target))
         if old is not None and keep_as is not None:
             os.replace(old, keep_as)
     except OSError:
@@ -146,7 +146,8 @@ def _replace(fresh: str, target: str, old: str | None, keep_as: str | os.PathLik
         raise
 
 
-def _flush_folder(folder: str) -> None:
+def flush_folder(folder: str) -> None:
+    """Wait until the names in a folder are on the disk, where the system can say that."""
     if os.name == "nt":  # Windows has no such call; its renames are journalled
         return
     descriptor = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))

@@ -32,7 +32,7 @@ on_command_line = False  # whether commands are typed in this process; cli.main 
 # A command that stands in a message can be typed, so it stays as it is.
 _COMMAND = r": (?:cnn|pip|python\S*) .*$|'(?:cnn|trackio) [^']*'|\bcnn [a-z-]+(?: --[a-z-]+)*"
 _OPTION = r"(?<![\w-])--(?P<no>no-)?(?P<name>[a-z][a-z0-9-]*)"
-_VALUE = r"(?P<value>-?\d+(?:[.:x]\d+)*|'[^']*'|[A-Z]+\b(?:[.:]\w+)?|none\b|all\b(?! of))"
+_VALUE = r"(?P<value>-?\d+(?:[.:x]\d+)*|'[^']*'|[A-Z]+\b(?:[.:]\w+)?|none\b|disk\b|all\b(?! of))"
 _MODEL = r"(?<![\w-])-(?P<short>m)(?: (?P<path>'[^']*'|[\w@%+=:./-]*[\w/]))?(?![\w-])"
 _OTHERWISE = {"classes": "names", "live": "Live", "log": "Tracker", "tensorboard": "TensorBoard"}
 

@@ -20,6 +20,7 @@ PACKAGE = Path(cnncli.__file__).parent
 @pytest.mark.parametrize(("typed", "said"), [
     ("give another --name, or --force to replace it.", "give another name, or force to replace it."),
     ("use --cache none or a smaller --batch-size.", "use cache='none' or a smaller batch_size."),
+    ("use --cache disk or a smaller --size.", "use cache='disk' or a smaller size."),
     ("give --folds 3.", "give folds=3."),
     ("--reject -1.5: it must be between 0 and 1", "reject=-1.5: it must be between 0 and 1"),
     ("--size 32x24 takes them whole.", "size='32x24' takes them whole."),

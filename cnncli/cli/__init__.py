@@ -31,6 +31,7 @@ ENVIRONMENT = (
     ("CNN_THREADS", "how many threads to use, 1 to 256; --threads overrides it"),
     ("CNN_ISA", "the instruction set to use: reference, baseline, avx2 or avx512"),
     ("CNN_PRECISION", "auto, float32 or bfloat16: what networks compute in; --precision overrides it"),
+    ("CNN_CACHE_DIR", "the folder for the decoded images of --cache disk; usually ~/.cache/cnn"),
     ("CNN_DEBUG", "1 shows the Python traceback of an error"),
     ("NO_COLOR", "1 switches colours off"),
 )
@@ -171,7 +172,7 @@ def explain(error: BaseException, command: str | None = None) -> tuple[str, int]
         return _explain_os(error), 1
     if isinstance(error, MemoryError):
         detail = f" ({printable(error)})" if str(error) else ""
-        remedy = ("try a smaller --batch-size or --size, or --cache none" if command == "train"
+        remedy = ("try a smaller --batch-size or --size, or --cache disk" if command == "train"
                   else "end other programs, or give fewer or smaller images")
         return f"there is not enough memory{detail}; {remedy}.", 1
     if isinstance(error, ImportError):

@@ -68,8 +68,10 @@ _OPTIONS = (
     _images("--split-seed", type=int, metavar="N",
             help="Divide the images differently into training, validation and test.  [default: the value of --seed]"),
     range_option,
-    _images("--cache", metavar="ram|none", default="ram", show_default=True,
-            help="ram: keep decoded images in memory. none: decode them again in each epoch."),
+    _images("--cache", metavar="auto|ram|disk|none", default="auto", show_default=True,
+            help="ram: keep decoded images in memory. disk: keep them in a file in the folder CNN_CACHE_DIR, for later "
+                 "trainings, too. none: decode them again in each epoch. auto: ram if they fit into memory, else disk, "
+                 "or none if there is no room."),
     strict_option,
     _network("--arch", metavar="NAME|FILE.toml", shell_complete=architecture_names,
              help="The network: auto, lenet5, classic, nin, vgg-small, resnet8, resnet9, resnet20, resnet18, resnet34, "

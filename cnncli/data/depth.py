@@ -268,6 +268,22 @@ class Seen:
         self.real.add(other.real)
         self.white_is_zero |= other.white_is_zero
 
+    def state(self) -> tuple[dict[str, Any], Array]:
+        """Return all of it as JSON values and an array, which ``from_state`` takes back."""
+        whole, real = vars(self.whole).copy(), vars(self.real).copy()
+        counts = whole.pop("counts")
+        rest = {"whole": whole, "real": real, "white_is_zero": self.white_is_zero}
+        return rest, np.empty(0, np.int64) if counts is None else counts
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any], counts: Array) -> "Seen":
+        """Return what ``state`` was taken of."""
+        seen = cls()
+        vars(seen.whole).update(state["whole"], counts=counts.copy() if len(counts) else None)
+        vars(seen.real).update(state["real"])
+        seen.white_is_zero = state["white_is_zero"]
+        return seen
+
     def scales(self, given: Range | None = None) -> Scales:
         """Return one range for all of them: the given one, or what suits the values. If there are no integers, or no
         floats, they have the range of the others.

@@ -1,12 +1,14 @@
-"""Samples become pixels. Every image is decoded once, in threads, into one uint8 array that stays in memory ("ram"), or
-is decoded again each time it is needed ("none"), to the same bits, ahead of time. Images that cannot be used are left
-out, with the reason, and never raised unless strict. batches.py makes batches of this.
+"""Samples become pixels. Every image is decoded once, in threads, into one uint8 array that stays in memory ("ram") or
+into a file that later trainings use, too ("disk"), or is decoded again each time it is needed ("none"), to the same
+bits, ahead of time. Images that cannot be used are left out, with the reason, and never raised unless strict.
+batches.py makes batches of this, cached.py looks after the file.
 """
 
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal, get_args
 
 import numpy as np
@@ -16,32 +18,31 @@ from ..errors import DataError, ImageError, UsageError, no_such, printable
 from ..kernels import Array
 from ..ranks.world import ALONE, World
 from ..values import as_hinted
-from .decode import FIRST, quiet
+from . import cached
+from .decode import FIRST
+from .decoding import PREFETCHED, Decoder, Errors, Progress, look
 from .depth import Seen
-from .marks import NONE, of_bytes, of_file, of_pixels, whole
+from .kept import Contents, Kept, Loaded, Writer
+from .marks import of_pixels
 from .placed import current
-from .prefetch import ConcurrencyLimit, prefetch
+from .prefetch import prefetch
 from .preprocessing import Preprocessing
 from .splits import Sample
 
-_PIECE = 32  # images that a thread takes at a time, at most
-_PREFETCHED = 4  # for each thread: two batches, where a batch is cut into two pieces for each
-_BEAT = 0.2  # seconds between two calls of progress, at most, so that whoever waits can be stopped
 _SHARE = 0.8  # of the free memory that the images may fill
 _NAMED = 5  # forgiven images that are named one by one
 
-Cache = Literal["ram", "none"]
+Cache = Literal["auto", "ram", "disk", "none"]
 _CHANGED = "it holds another picture by now than when it was first read"
 CACHES: tuple[Cache, ...] = get_args(Cache)
-Progress = Callable[[int, int], None]
-Errors = dict[int, ImageError]
 
 
 class Images:
     """The usable images of one part of the split, in the order of the samples.
 
     samples and labels (int64) have an entry for each. marks, uint64 (n, 2), has a row that identifies each image
-    (marks.py). stored has all of them, uint8 (n, h, w, c), or None without a cache. skipped is a list of (path,
+    (marks.py). stored has all of them, uint8 (n, h, w, c), or None if they are not in memory. kept is the file that
+    they lie in, if they are on the disk. skipped is a list of (path,
     reason), forgiven one of (path, what is damaged although no pixel is missing). shape is one image's (h, w, c).
     histogram counts the values 0..255 of each channel, int64 (c, 256), as Preprocessing.fitted takes it. seen has the
     values of images of more than 8 bits, and preprocessing what was done to the images, with the range that was found
@@ -50,8 +51,8 @@ class Images:
 
     def __init__(self, samples: Sequence[Sample], preprocessing: Preprocessing, stored: Array | None,
                  skipped: list[tuple[str, str]], histogram: Array, threads: int, marks: Array,
-                 forgiven: Sequence[tuple[str, str]] = (), seen: Seen | None = None) -> None:
-        self.samples = list(samples)
+                 forgiven: Sequence[tuple[str, str]] = (), seen: Seen | None = None, kept: Kept | None = None) -> None:
+        self.samples, self._kept = list(samples), kept
         self.marks = marks
         self.labels = np.array([sample.label for sample in samples], np.int64)
         self.stored = stored
@@ -112,7 +113,7 @@ class Images:
 
     def _read(self, batches: Iterable[Array]) -> "Generator[_Read, None, None]":
         """Decode arrays of indices, each cut into pieces for the threads."""
-        decoder = _Decoder(self.preprocessing, self._threads, self._folder)
+        decoder = Decoder(self.preprocessing, self._threads, self._folder)
 
         def pieces() -> Iterator[tuple[_Read, int, int]]:
             for rows in batches:
@@ -123,18 +124,35 @@ class Images:
 
         def work(piece: tuple[_Read, int, int]) -> tuple[_Read, int]:
             read, first, end = piece
-            samples = [self.samples[i % len(self)] for i in read.rows[first:end]]
-            errors = decoder.decode(samples, read.pixels[first:end])
-            for i, row in enumerate(read.rows[first:end] % len(self)):
-                if i not in errors and of_pixels(read.pixels[first + i]) != self.marks[row, 1]:
-                    errors[i] = ImageError(samples[i].path, _CHANGED)
+            errors = self._fill(read.pixels[first:end], read.rows[first:end] % len(self), decoder)
             read.errors.update({first + i: error for i, error in errors.items()})
             return read, end
 
-        with closing(prefetch(work, pieces(), self._threads, _PREFETCHED * self._threads, None, decoder.limit)) as done:
+        with closing(prefetch(work, pieces(), self._threads, PREFETCHED * self._threads, None, decoder.limit)) as done:
             for piece in done:
                 if piece and piece[1] == len(piece[0].rows):
+                    if self._kept:
+                        self._kept.tell()
                     yield piece[0]
+
+    def _fill(self, out: Array, rows: Array, decoder: "Decoder") -> Errors:
+        """Fill out with those images, from the disk where they lie there; return {i: error} for those that cannot be
+        had."""
+        lacking = np.arange(len(rows))
+        if self._kept:
+            with decoder.limit.slot(len(rows)):
+                lacking = self._kept.read(rows, out)
+            if not len(lacking):
+                return {}
+        samples = [self.samples[i] for i in rows[lacking]]
+        pixels = out if len(lacking) == len(out) else np.empty((len(lacking), *self.shape), np.uint8)
+        errors = decoder.decode(samples, pixels)
+        for i, row in enumerate(rows[lacking]):
+            if i not in errors and of_pixels(pixels[i]) != self.marks[row, 1]:
+                errors[i] = ImageError(samples[i].path, _CHANGED)
+        if pixels is not out:
+            out[lacking] = pixels
+        return {int(lacking[i]): error for i, error in errors.items()}
 
 
 @dataclass
@@ -151,97 +169,72 @@ class _Read:
         return self.pixels
 
 
-class _Decoder:
-    """Decodes pieces of a list of files in a few threads; none goes on with its piece once the limit is closed."""
-
-    def __init__(self, preprocessing: Preprocessing, threads: int, folder: str = "") -> None:
-        self._preprocessing, self.threads, self.shape = preprocessing, threads, preprocessing.shape
-        self._folder = "" if folder == current() else folder  # which paths lead from, where that is not the current one
-        self.limit = ConcurrencyLimit(threads)
-        self.forgiven: dict[str, str] = {}  # by path
-
-    def piece(self, images: int) -> int:
-        """Return how many of so many images a thread should take at a time."""
-        return max(1, min(_PIECE, -(-images // (2 * self.threads))))
-
-    def decode(self, samples: Sequence[Sample], out: Array, marks: Array | None = None, seen: Seen | None = None,
-               deep: list[int] | None = None) -> Errors:
-        """Fill out[i] with the prepared samples[i], marks[i] with its marks; return {i: error} for those that cannot
-        be. The values of images deeper than 8 bits are noted in `seen`, which images these are in `deep`."""
-        errors: Errors = {}
-        with self.limit.slot(len(samples)), quiet():
-            for i, sample in enumerate(self.limit.wanted(samples)):
-                forgiven: list[str] = []
-                try:
-                    before = seen.images if seen else 0
-                    data = whole(sample.path) if marks is not None and sample.pixels is None else None
-                    source = sample.source
-                    if self._folder and isinstance(source, str):
-                        source = os.path.join(self._folder, source)
-                    out[i] = self._preprocessing.prepare(source, forgiven, seen, data)
-                    if marks is not None:
-                        marks[i] = _of_source(sample, data), of_pixels(out[i])
-                    if seen and deep is not None and seen.images > before:
-                        deep.append(i)
-                except ImageError as error:
-                    errors[i] = error
-                else:
-                    if forgiven:
-                        self.forgiven[sample.path] = "; ".join(forgiven)
-        return errors
-
-
-def _of_source(sample: Sample, data: bytes | None) -> int:
-    """Return the mark of a sample's file, by what it holds where that has been read."""
-    if sample.pixels is not None:
-        return NONE
-    return of_file(sample.path) if data is None else of_bytes(data)
-
-
 @as_hinted
 def load_images(samples: Sequence[Sample], preprocessing: Preprocessing, threads: int | None = None,
                 cache: Cache = "ram", strict: bool = False, progress: Progress | None = None,
-                note: Callable[[str], None] | None = None, find_range: bool = False, world: World = ALONE) -> Images:
+                note: Callable[[str], None] | None = None, find_range: bool = False, part: str = "",
+                world: World = ALONE) -> Images:
     """Decode samples and return them as Images. The preprocessing's mean and standard deviation are not applied yet.
 
-    threads defaults to the number of CPUs. cache "none" also reads every file once, to know which can be used, but
-    keeps nothing. strict raises the first ImageError instead of skipping. find_range chooses one range for images of
-    more than 8 bits, if the preprocessing has none, when all have been seen; these are then decoded once more.
-    progress(done, total) is called from the calling thread, at least five times per second; what it raises stops the
-    loading. note is called with a sentence if images are damaged although no pixel is missing. Several processes share
-    the decoding, and those of one machine have the images in common. Raises DataError if the images would not fit into
-    memory.
+    threads defaults to the number of CPUs. cache "disk" keeps them in a file, and takes them from there if they are in
+    it already; part ("training", "validation") tells apart the files of one folder of images. "none" also reads every
+    file once, to know which can be used, but keeps nothing. "auto" is "ram" if they fit into the free memory, else
+    "disk", or "none" if there is no room. strict raises the first ImageError instead of skipping. find_range chooses
+    one range for images of more than 8 bits, if the preprocessing has none, when all have been seen; these are then
+    decoded once more. progress(done, total) is called from the calling thread, at least five times per second; what it
+    raises stops the loading. note is called with a sentence if images are damaged although no pixel is missing, and on
+    where they are kept unless that is in memory. Raises DataError if the images would not fit into memory, SaveError
+    if they cannot be kept on the disk. Several processes share the decoding, and those of one machine have the images
+    in common.
     """
     if cache not in CACHES:
         raise UsageError(no_such("cache", cache, CACHES))
-    threads, shape, total = threads or kernels.available_cpus(), preprocessing.shape, len(samples)
-    stored = None
-    if cache == "ram":
-        check_memory(total, shape)
-        stored = world.memory((total, *shape), np.uint8)
+    threads, note = threads or kernels.available_cpus(), note or (lambda sentence: None)
+    decoder = Decoder(preprocessing, threads)
+    short = _shortage(len(samples), preprocessing.shape) if cache == "auto" else ""
+    short = next(filter(None, world.gathered(short)), "")  # of any of the processes
+    chosen = cached.chosen(cache, short, samples, note)
+    if chosen == "disk":  # the first process of a machine writes the file, with the threads of all
+        decoder = Decoder(preprocessing, threads * world.local)
+        loaded = cached.load(cached.Wanted(samples, preprocessing, find_range, part), cache == "auto", strict,
+                             partial(_decoded, samples, decoder, strict, progress, find_range), progress, note)
+    else:
+        if chosen == "ram" and cache != "auto":
+            check_memory(len(samples), preprocessing.shape)
+        stored = world.memory((len(samples), *preprocessing.shape), np.uint8) if chosen == "ram" else None
+        loaded = _decoded(samples, decoder, strict, progress, find_range, stored, world)
+    found = loaded.contents
+    usable = [i for i in range(len(samples)) if i not in found.errors]
+    stored = loaded.stored
+    if stored is not None and found.errors:
+        world.once(lambda: _moved_up(stored, usable))
+    forgiven = [(samples[i].path, found.forgiven[i]) for i in usable if i in found.forgiven]
+    for sentence in forgiven_in_words(forgiven):
+        note(sentence)
+    return Images([samples[i] for i in usable], loaded.preprocessing,
+                  stored[: len(usable)] if stored is not None else None,
+                  [(samples[i].path, found.errors[i]) for i in sorted(found.errors)], found.histogram, threads,
+                  found.marks[usable], forgiven, found.seen, loaded.kept)
+
+
+def _decoded(samples: Sequence[Sample], decoder: Decoder, strict: bool, progress: Progress | None, find_range: bool,
+             stored: Array | Writer | None, world: World = ALONE) -> Loaded:
+    """Decode all samples into stored, if there is one."""
+    total, preprocessing = len(samples), decoder.preprocessing
     marks = np.zeros((total, 2), np.uint64)
-    decoder = _Decoder(preprocessing, threads)
-    found = _look(samples, range(total), decoder, stored, marks, strict, progress, world)
+    found = look(samples, range(total), decoder, stored, marks, strict, progress, world)
     if find_range and found.deep:
         ranged = preprocessing.scaled(found.seen)
         if ranged != preprocessing:
             preprocessing = ranged
-            again = _look(samples, found.deep, _Decoder(preprocessing, threads), stored, marks, strict, progress,
-                          world)
+            again = look(samples, found.deep, Decoder(ranged, decoder.threads), stored, marks, strict, progress, world)
             found.errors.update(again.errors)
             found.deep_histogram = again.deep_histogram
-    errors = found.errors
-    kept = [i for i in range(total) if i not in errors]
-    if stored is not None and errors:
-        world.once(lambda: _moved_up(stored, kept))
-    skipped = [(errors[i].path, errors[i].reason) for i in sorted(errors)]
-    paths = [samples[i].path for i in kept]
-    forgiven = [(path, decoder.forgiven[path]) for path in paths if path in decoder.forgiven]
-    if note:
-        for sentence in forgiven_in_words(forgiven):
-            note(sentence)
-    return Images([samples[i] for i in kept], preprocessing, stored[: len(kept)] if stored is not None else None,
-                  skipped, found.histogram + found.deep_histogram, threads, marks[kept], forgiven, found.seen)
+    errors = {i: error.reason for i, error in found.errors.items()}
+    forgiven = {i: decoder.forgiven[sample.path] for i, sample in enumerate(samples)
+                if sample.path in decoder.forgiven} if decoder.forgiven else {}
+    contents = Contents(marks, found.histogram + found.deep_histogram, found.seen, errors, forgiven)
+    return Loaded(contents, preprocessing, stored if isinstance(stored, np.ndarray) else None)
 
 
 def _moved_up(stored: Array, kept: Sequence[int]) -> None:
@@ -272,96 +265,17 @@ def _named(whys: Sequence[tuple[str, str]]) -> str:
     return "; ".join(f"{printable(path)} ({why})" for path, why in whys[:_NAMED]) + more
 
 
-@dataclass
-class _Looked:
-    """What a pass over images found: errors by their place, how often each value occurs in images of 8 bits and in
-    deeper ones, the places of the latter, and their own values."""
-
-    histogram: Array
-    deep_histogram: Array
-    errors: Errors = field(default_factory=dict)
-    deep: list[int] = field(default_factory=list)
-    seen: Seen = field(default_factory=Seen)
-
-    def add(self, other: "_Looked") -> None:
-        self.errors.update(other.errors)
-        self.histogram += other.histogram
-        self.deep_histogram += other.deep_histogram
-        self.deep += other.deep
-        self.seen.add(other.seen)
-
-
-def _look(samples: Sequence[Sample], rows: Sequence[int], decoder: _Decoder, stored: Array | None, marks: Array,
-          strict: bool, progress: Progress | None, world: World) -> _Looked:
-    """Decode those images, into their rows of `stored` where there is one, with their marks: this process its share of
-    them, the others theirs. Raises the first error if strict.
-    """
-    if world.size == 1:
-        return _look_at(samples, rows, decoder, stored, marks, strict, progress)
-    total = len(rows)
-    shares = [rows[total * rank // world.size : total * (rank + 1) // world.size] for rank in range(world.size)]
-    own = shares[world.rank]
-    found = _look_at(samples, own, decoder, stored, marks, False,
-                     progress and (lambda done, _: progress(min(total, done * world.size), total)))
-    everything = _Looked(np.zeros_like(found.histogram), np.zeros_like(found.histogram))
-    for share, (theirs, their_marks, forgiven) in zip(shares, world.gathered((found, marks[own], decoder.forgiven)),
-                                                      strict=True):
-        everything.add(theirs)
-        marks[share] = their_marks
-        decoder.forgiven.update(forgiven)
-    if strict and everything.errors:
-        raise everything.errors[min(everything.errors)]
-    if stored is not None:
-        world.completed(stored, shares)
-    return everything
-
-
-def _look_at(samples: Sequence[Sample], rows: Sequence[int], decoder: _Decoder, stored: Array | None, marks: Array,
-             strict: bool, progress: Progress | None) -> _Looked:
-    """Decode those images in threads of this process."""
-    total, threads, shape = len(rows), decoder.threads, decoder.shape
-    size = decoder.piece(total)
-
-    def work(first: int) -> tuple[int, _Looked]:
-        places = rows[first : first + size]
-        straight = stored is not None and isinstance(places, range)  # a slice of it: nothing need be copied
-        out = stored[places[0] : places[-1] + 1] if stored is not None and straight else (
-            np.empty((len(places), *shape), np.uint8))
-        found = _Looked(np.zeros((shape[2], 256), np.int64), np.zeros((shape[2], 256), np.int64))
-        theirs = np.zeros((len(places), 2), np.uint64)
-        errors = decoder.decode([samples[i] for i in places], out, theirs, found.seen, found.deep)
-        marks[places] = theirs
-        deep = frozenset(found.deep)
-        for histogram, chosen in ((found.histogram, [i for i in range(len(out)) if i not in errors and i not in deep]),
-                                  (found.deep_histogram, [i for i in found.deep if i not in errors])):
-            if chosen:
-                kernels.image_histogram(out if len(chosen) == len(out) else out[chosen], histogram)()
-        if stored is not None and not straight:
-            stored[places] = out
-        found.errors, found.deep = {places[i]: e for i, e in errors.items()}, [places[i] for i in found.deep]
-        return len(places), found
-
-    everything, done = _Looked(np.zeros((shape[2], 256), np.int64), np.zeros((shape[2], 256), np.int64)), 0
-    ahead = _PREFETCHED * threads
-    with closing(prefetch(work, range(0, total, size), threads, ahead, _BEAT, decoder.limit)) as results:
-        for result in results:
-            if result:
-                count, found = result
-                if strict and found.errors:
-                    raise found.errors[min(found.errors)]
-                everything.add(found)
-                done += count
-            if progress:
-                progress(done, total)
-    return everything
-
-
 def check_memory(count: int, shape: tuple[int, int, int]) -> None:
     """Raise DataError, with the remedy, if this many uint8 images would fill most of the free memory."""
+    if short := _shortage(count, shape):
+        raise DataError(f"{short}; use --cache disk or a smaller --size.")
+
+
+def _shortage(count: int, shape: tuple[int, int, int]) -> str:
+    """Return what this many uint8 images lack, "" if they fit into the free memory."""
     need, free = count * int(np.prod(shape)), free_memory()
-    if free is not None and need > _SHARE * free:
-        raise DataError(f"{count} images of {shape[1]} x {shape[0]} need {need / 2**30:.1f} GiB and only "
-                        f"{free / 2**30:.1f} GiB are free; use --cache none or a smaller --size.")
+    return (f"{count} images of {shape[1]} x {shape[0]} need {need / 2**30:.1f} GiB and only {free / 2**30:.1f} GiB "
+            "are free") if free is not None and need > _SHARE * free else ""
 
 
 def free_memory() -> int | None:

@@ -21,7 +21,8 @@ from ..errors import DataError, UsageError, printable
 from ..kernels import Array
 from ..values import as_hinted
 from . import depth
-from .images import Progress, free_memory
+from .decoding import Progress
+from .images import free_memory
 from .writing import Arrays, claim_target, write_images
 
 FASHION = ("tshirt-top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle-boot")

@@ -14,7 +14,7 @@ from PIL import Image
 from .. import kernels
 from ..errors import DataError, brief, printable
 from ..kernels import Array
-from .images import Progress
+from .decoding import Progress
 from .outputs import claim_folder
 from .prefetch import ConcurrencyLimit, prefetch
 

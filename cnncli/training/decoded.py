@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..data import Images, Preprocessing, Sample, load_images
-from ..errors import DataError
+from ..errors import DataError, ImageError
 
 _Key = tuple[Any, ...]
 
@@ -19,22 +19,27 @@ class Decoded:
 
     def __call__(self, samples: Sequence[Sample], preprocessing: Preprocessing, threads: int | None, cache: str,
                  strict: bool, progress: Callable[[int, int], None], note: Callable[[str], None],
-                 find_range: bool) -> Images:
+                 find_range: bool, part: str = "") -> Images:
+        def load(chosen: str) -> Images:
+            return load_images(samples, preprocessing, threads, chosen, strict,  # type: ignore[arg-type]
+                               progress, note, find_range, part)
+
         files = [(sample.path, sample.label, sample.mark()) for sample in samples]
-        if cache != "ram":  # what is read again in each epoch is noted in it when it has gone
-            return load_images(samples, preprocessing, threads, cache, strict,  # type: ignore[arg-type]
-                               progress, note, find_range)
+        if cache not in ("ram", "auto"):  # what is read again in each epoch is noted in it when it has gone
+            return load(cache)
         wanted = (files, preprocessing, find_range)
         for key, images in self._kept:
             if key == wanted:
                 return images
         try:
-            images = load_images(samples, preprocessing, threads, "ram", strict, progress, note, find_range)
-        except DataError:
-            if not self._kept:
+            images = load("ram")
+        except DataError as error:
+            if isinstance(error, ImageError) or (not self._kept and cache == "ram"):
                 raise
             self._kept.clear()  # they may have been in the way
-            images = load_images(samples, preprocessing, threads, "ram", strict, progress, note, find_range)
+            images = load(cache)
+        if images.stored is None:
+            return images
         self._kept.append((wanted, images))
         if find_range:  # resuming knows what was found
             self._kept.append(((files, images.preprocessing, False), images))

@@ -87,7 +87,7 @@ class RangeTest:
 
 
 @as_hinted
-def find_lr(data: Data, *, threads: int | None = None, cache: Cache = "ram", strict: bool = False,
+def find_lr(data: Data, *, threads: int | None = None, cache: Cache = "auto", strict: bool = False,
             runs: str | os.PathLike[str] = "runs", observer: Observer | None = None, **given: "Unpack[RateOptions]"
             ) -> RangeTest:
     """Test learning rates, and suggest one for ``train``.
@@ -98,7 +98,7 @@ def find_lr(data: Data, *, threads: int | None = None, cache: Cache = "ram", str
     Args:
         data: The images, as ``train`` takes them.
         threads: How many threads to use, in the whole process. None: one for each CPU, or what was set before.
-        cache: "ram" or "none", as in ``train``.
+        cache: "auto", "ram", "disk" or "none", as in ``train``.
         strict: True raises ImageError for the first image that cannot be used. False: such images are skipped.
         runs: The folder that lr.csv and lr.png are written to.
         observer: An ``Observer`` that is told of choices and progress. None: nobody is told.

@@ -288,6 +288,7 @@ def load(splits: Splits, preprocessing: Preprocessing, setting: Setting, find_ra
             progress=lambda done, total, what=what: setting.observer.loading(what, done, total),  # type: ignore[misc]
             note=setting.observer.note,
             find_range=find_range and what == "training",
+            part=what,
             **({} if setting.world.size == 1 else {"world": setting.world}),
         )
         preprocessing = loaded[what].preprocessing

@@ -140,7 +140,7 @@ class Sweep:
 @as_hinted
 def sweep(data: Data | None = None, settings: Mapping[str, Any] | Sequence[str] = (), *, random: int | None = None,
           optuna: int | None = None, name: str | None = None, resume: bool | _Path = False, runs: _Path = "runs",
-          threads: int | None = None, cache: Cache = "ram", strict: bool = False, preview: bool = False,
+          threads: int | None = None, cache: Cache = "auto", strict: bool = False, preview: bool = False,
           observer: Observer | None = None, **given: "Unpack[SweepOptions]") -> Sweep:
     """Train once for each combination of settings, and return what each run reached on the validation images.
 
@@ -160,7 +160,7 @@ def sweep(data: Data | None = None, settings: Mapping[str, Any] | Sequence[str] 
             than before. False: begin one.
         runs: The folder in which the sweep's folder is made.
         threads: How many threads to use, in the whole process. None: one for each CPU, or what was set before.
-        cache: "ram" or "none", as in ``train``.
+        cache: "auto", "ram", "disk" or "none", as in ``train``.
         strict: True raises ImageError for the first image that cannot be used. False: such images are skipped.
         preview: True draws augmented.png into the folder of each run.
         observer: An ``Observer`` that is told of each run. None: nobody is told.

@@ -75,7 +75,7 @@ def train(
     threads: int | None = None,
     name: str | None = None,
     resume: bool | _Path | Run = False,
-    cache: Cache = "ram",
+    cache: Cache = "auto",
     strict: bool = False,
     runs: _Path = "runs",
     preview: bool = False,
@@ -153,7 +153,9 @@ def train(
         resume: Continue a run: True for the latest, its name or path, or a ``Run``. The result is the same, to the bit,
             as if it had never been stopped. Options other than epochs and patience must be what they were, but
             precision="float32" may end bfloat16. False: begin a run.
-        cache: "ram" keeps decoded images in memory, "none" decodes them again in each epoch. The result is the same.
+        cache: "ram" keeps decoded images in memory. "disk" keeps them in a file, which later trainings use, too; the
+            environment variable CNN_CACHE_DIR says where. "none" decodes them again in each epoch. "auto" is "ram" if
+            they fit into memory, else "disk", or "none" if it has no room. The result is the same.
         strict: True raises ImageError for the first image that cannot be used. False: such files are skipped. An image
             in memory that cannot be used is always an error.
         runs: The folder in which the run's folder is made.

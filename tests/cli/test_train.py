@@ -164,7 +164,7 @@ def test_resuming_from_the_command_line(work: Path, capsys: pytest.CaptureFixtur
         (["--threads", "0"], "threads"), (["--seed", "-1"], "seed"), (["--arch", "resnt8"], "Did you mean 'resnet8'?"),
         (["--arch", "lost.toml"], "lost.toml"), (["--optimizer", "adamm"], "Did you mean 'adam"),
         (["--schedule", "cosin"], "Did you mean 'cosine'?"), (["--loss", "entropy"], "cross-entropy"),
-        (["--cache", "disk"], "ram, none"), (["--name", "a/b"], "name"), (["--epoch", "3"], "--epochs"),
+        (["--cache", "tape"], "auto, ram, disk, none"), (["--name", "a/b"], "name"), (["--epoch", "3"], "--epochs"),
         (["--resume", "--name", "x"], "--name"), (["--resume", "nothing"], "no run"), (["--class-weights", "x"], "bal"),
         (["--time", "10"], "10m, 90s or 1h30m"), (["--time", "5m", "--epochs", "3"], "cannot be given together"),
         (["--folds", "1"], "from 2 to 100"), (["--folds", "3", "--time", "5m"], "--epochs"),

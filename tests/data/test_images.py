@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnncli.data import Images, Preprocessing, Sample, images, load_images
+from cnncli.data import Images, Preprocessing, Sample, decoding, images, load_images
 from cnncli.data.decode import FIRST
 from cnncli.data.marks import PIXELS, of_pixels
 from cnncli.errors import DataError, ImageError, UsageError
@@ -73,7 +73,7 @@ def test_good_images_are_loaded_and_bad_ones_skipped(cache: str, threads: int, s
 
 @pytest.mark.slow
 def test_without_a_cache_in_several_pieces(samples: list[Sample], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(images, "_PIECE", 1)
+    monkeypatch.setattr(decoding, "_PIECE", 1)
     check(load_images(samples, PREPROCESSING, 2, "none"), samples)
     check(load_images(samples, PREPROCESSING, 2, "ram"), samples)
 
@@ -132,7 +132,7 @@ def test_an_image_that_vanishes(samples: list[Sample]) -> None:
 
 @pytest.mark.parametrize("threads", [1, 3])
 def test_progress_is_told_piece_by_piece(threads: int, samples: list[Sample], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(images, "_PIECE", 2)
+    monkeypatch.setattr(decoding, "_PIECE", 2)
     told: list[tuple[int, int]] = []
     load_images(samples[40:47], PREPROCESSING, threads, progress=lambda *step: told.append(step))
     assert sorted({*told} - {(0, 7)}) == [(done, 7) for done in (2, 4, 6, 7)], "and before, of slow ones"
@@ -140,7 +140,7 @@ def test_progress_is_told_piece_by_piece(threads: int, samples: list[Sample], mo
 
 
 def test_stopping_leaves_no_thread(samples: list[Sample], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(images, "_PIECE", 2)
+    monkeypatch.setattr(decoding, "_PIECE", 2)
 
     def progress(done: int, total: int) -> None:
         raise KeyboardInterrupt
@@ -160,7 +160,7 @@ def test_slow_images_do_not_keep_anyone_waiting(samples: list[Sample], monkeypat
         return np.zeros(self.shape, np.uint8)
 
     monkeypatch.setattr(Preprocessing, "prepare", slow)
-    monkeypatch.setattr(images, "_BEAT", 0.02)
+    monkeypatch.setattr(decoding, "_BEAT", 0.02)
     began = time.monotonic()
 
     def progress(done: int, total: int) -> None:
@@ -176,11 +176,11 @@ def test_memory_that_is_not_there_is_refused_with_the_remedy(samples: list[Sampl
                                                              monkeypatch: pytest.MonkeyPatch) -> None:
     assert (images.free_memory() or 1) > 0
     monkeypatch.setattr(images, "free_memory", lambda: 5000)
-    with pytest.raises(DataError, match="use cache='none' or a smaller size"):
+    with pytest.raises(DataError, match="use cache='disk' or a smaller size"):
         load_images(samples, PREPROCESSING)
     assert len(load_images(samples, PREPROCESSING, cache="none")) == len(GOOD)
-    with pytest.raises(UsageError, match="there is no cache 'disk'; give one of ram, none"):
-        load_images(samples, PREPROCESSING, cache="disk")
+    with pytest.raises(UsageError, match="there is no cache 'tape'; give one of auto, ram, disk, none"):
+        load_images(samples, PREPROCESSING, cache="tape")
 
 
 @pytest.mark.parametrize(("free", "refused"), [(1000, False), (999, True), (None, False)])
@@ -219,7 +219,7 @@ def test_what_is_said_of_damaged_images_that_are_used() -> None:
 @pytest.mark.parametrize(("count", "threads", "piece"), [(0, 2, 1), (1, 2, 1), (4, 2, 1), (5, 2, 2), (128, 2, 32),
                                                          (129, 2, 32), (10_000, 1, 32), (10, 1, 5), (11, 1, 6)])
 def test_pieces_for_threads(count: int, threads: int, piece: int) -> None:
-    assert images._Decoder(PREPROCESSING, threads).piece(count) == piece
+    assert decoding.Decoder(PREPROCESSING, threads).piece(count) == piece
 
 
 @pytest.mark.parametrize("cache", ["ram", "none"])

@@ -108,7 +108,7 @@ def test_the_table_and_the_picture_say_what_was_found(optimizer: str, low: float
     monkeypatch.setattr(report, "draw", lambda *everything: drawn.append(everything))
     found = find_lr("data", runs=tmp_path, epochs=3)
     assert asked[:2] == ["data", Options(epochs=3)]
-    assert (asked[2].threads, asked[2].cache, asked[2].strict) == (None, "ram", False), "as a training has it"
+    assert (asked[2].threads, asked[2].cache, asked[2].strict) == (None, "auto", False), "as a training has it"
     rates = np.geomspace(low, high, STEPS)
     losses = [2 + math.cos(math.pi * step / 80) + 0.3 * (-1) ** step for step in range(STEPS)]
     smoothed, average = [], 0.0  # each step a tenth of the average, of as many steps as there were

@@ -270,7 +270,7 @@ def test_what_is_asked_for_is_what_is_prepared(tmp_path: Path, monkeypatch: pyte
     training.train("data")
     [(data, options, name, runs, setting)] = asked
     assert (options, name, runs) == (Options(), None, "runs")
-    assert (setting.threads, setting.cache, setting.strict) == (None, "ram", False)
+    assert (setting.threads, setting.cache, setting.strict) == (None, "auto", False)
     for which, found in ((True, None), ("a", "a"), (Path("b"), "b")):
         training.train(resume=which, patience=3)
         assert asked.pop()[:4] == (None, Options(patience=3), found, "runs")

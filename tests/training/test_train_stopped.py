@@ -147,7 +147,7 @@ def test_images_that_can_no_longer_be_read_end_it_saved(train: Train, tmp_path: 
         ({"class_weights": "some"}, "class weights"), ({"class_weights": [1, 2]}, "class weights"),
         ({"optimizer": "adamm"}, "'adamw?'"), ({"schedule": "cosin"}, "'cosine'"),
         ({"loss": "crossentropy"}, "'cross-entropy'"), ({"arch": "resnt20", "size": 32}, "'resnet20'"),
-        ({"cache": "disk"}, "cache"), ({"name": "a/b"}, "name"), ({"threads": 0}, "threads"),
+        ({"cache": "tape"}, "cache"), ({"name": "a/b"}, "name"), ({"threads": 0}, "threads"),
         ({"data": None}, "folder"), ({"resume": True, "name": "x"}, "name"),
     ],
 )

@@ -6,7 +6,7 @@ import os
 from importlib.resources import as_file, files
 
 from ...values import as_hinted
-from ..images import Progress
+from ..decoding import Progress
 from ..importing import FASHION, load_arrays
 from ..writing import claim_target, write_images
 
