@@ -93,13 +93,26 @@ class Command(click.Command):
             from .. import kernels
 
             kernels.configure()
-            if self.name in TOGETHER and here().size > 1:
-                from ..ranks.world import world
-
-                world()
+            if here().size > 1:
+                self._begin_together(ctx)
             if ctx.meta.get("cnncli.threads"):
                 kernels.set_threads(ctx.meta["cnncli.threads"])
         return super().invoke(ctx)
+
+    def _begin_together(self, ctx: click.Context) -> None:
+        """Begin to speak with the other processes; or let this one, the first, work alone."""
+        from ..ranks.lifeline import before_end
+        from ..ranks.world import apart, world
+
+        if self.name in TOGETHER:
+            world()
+            if sys.stdout is not None:
+                before_end.append(sys.stdout.flush)
+            return
+        from .output import note
+
+        ctx.with_resource(apart())
+        note(f"cnn {self.name} does not share its work: one of the {here().size} processes does all of it.")
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         below: dict[str, list[tuple[str, str]]] = {}

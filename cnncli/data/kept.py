@@ -305,21 +305,26 @@ def _read_at(file: int, count: int, place: int) -> bytes:
 def _read_into(file: int, view: memoryview, place: int) -> int:
     """Fill view from that place of a file on, and return how many bytes there were. What cannot be read counts as not
     there."""
-    got = 0
-    with contextlib.suppress(OSError):
-        while got < len(view):
-            if hasattr(os, "preadv"):
-                count = os.preadv(file, [view[got:]], place + got)
-            else:
-                with _seeking:
-                    os.lseek(file, place + got, os.SEEK_SET)
-                    part = os.read(file, len(view) - got)
-                count = len(part)
-                view[got : got + count] = part
-            if not count:
-                break
-            got += count
+    got = count = _read_some(file, view, place)
+    while count and got < len(view):
+        count = _read_some(file, view[got:], place + got)
+        got += count
     return got
+
+
+def _read_some(file: int, view: memoryview, place: int) -> int:
+    try:
+        return os.preadv(file, [view], place)
+    except OSError:
+        return 0
+    except AttributeError:
+        pass
+    with _seeking, contextlib.suppress(OSError):
+        os.lseek(file, place, os.SEEK_SET)
+        part = os.read(file, len(view))
+        view[: len(part)] = part
+        return len(part)
+    return 0
 
 
 def _write_at(file: int, data: memoryview, place: int) -> None:

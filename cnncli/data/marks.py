@@ -44,7 +44,8 @@ def of_images(images: Array) -> Array:
         part = data[start : start + at_once]
         whole = np.hstack([part, np.zeros((len(part), rest), np.uint8)]) if rest else part
         digest = blake2b(_kind(images[0]), digest_size=8)
-        found += [_summed(words, digest.copy()) for words in _mixed(whole.view("<u8"))]
+        words = _mixed(whole.view("<u8"))
+        found += [_finished(total, digest.copy()) for total in (words @ _weights(words.shape[1])).tolist()]
     return np.array(found, np.uint64)
 
 
@@ -61,7 +62,11 @@ def _mixed(whole: Array) -> Array:
 
 
 def _summed(words: Array, digest: Any) -> int:
-    digest.update(int(np.dot(words, _weights(words.size))).to_bytes(8, "little"))
+    return _finished(int(np.dot(words, _weights(words.size))), digest)
+
+
+def _finished(total: int, digest: Any) -> int:
+    digest.update(total.to_bytes(8, "little"))
     return _number(digest)
 
 

@@ -157,7 +157,7 @@ def main() -> None:
     """Read what to do from standard input, and do it until all have ended."""
     size, word, address = sys.stdin.readline().split()
     with socket.create_server((address, 0), backlog=max(128, int(size))) as listener:
-        print(listener.getsockname()[1], flush=True)
+        os.write(1, f"{listener.getsockname()[1]}\n".encode())
         null = os.open(os.devnull, os.O_RDWR)
         os.dup2(null, 0)
         os.dup2(null, 1)

@@ -10,11 +10,13 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
 from . import guardian
 
+before_end: list[Callable[[], object]] = []  # what is done before the process ends, like writing what was printed
 _PATIENCE = guardian.GRACE + 2.0  # seconds for the guardian to answer
 
 
@@ -82,9 +84,9 @@ def _end(code: int) -> NoReturn:
     late = threading.Timer(1.0, os._exit, [code])  # a stream may be held by whoever writes to it
     late.daemon = True
     late.start()
-    for stream in (sys.stdout, sys.stderr):
+    for last in before_end:
         with contextlib.suppress(Exception):
-            stream.flush()
+            last()
     os._exit(code)
 
 

@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import numpy as np
@@ -132,9 +132,6 @@ def apart() -> Iterator[None]:
 
 def fail(sentence: str, code: int) -> NoReturn:
     """End this process, one of several, and all others, because of an error in this one."""
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError, AttributeError):
-            stream.flush()
     for several in _found:
         several.fail(code, sentence)
     os._exit(code)  # it never began to speak with the others, which have the same error

@@ -70,9 +70,7 @@ def choose_epochs(seconds: float, began: float, rehearsal: Fit, runs: str) -> tu
     rehearsal is the training with a network that is thrown away. runs is the folder on whose disk it would write.
     """
     most = min(max(SHARE * seconds, LEAST), MOST)
-    alone = rehearsal.world.size == 1
-    cost = measure(rehearsal, most, runs, time.perf_counter if alone else rehearsal.world.clock)
-    steps = rehearsal.batches.steps
+    cost, steps = measure(rehearsal, most, runs), rehearsal.batches.steps
     left = seconds - (time.monotonic() - began) - cost.opening
     epochs = epochs_within(left, cost, steps)
     beside = cost.validation + cost.closing
@@ -83,10 +81,11 @@ def choose_epochs(seconds: float, began: float, rehearsal: Fit, runs: str) -> tu
     return epochs, f"{why}{epochs:,} epoch{'s' * (epochs > 1)} end{'s' * (epochs == 1)} in {_shown(seconds)}."
 
 
-def measure(fit: Fit, seconds: float, runs: str, clock: Clock = time.perf_counter) -> Cost:
+def measure(fit: Fit, seconds: float, runs: str, clock: Clock | None = None) -> Cost:
     """Measure what the training that fit is takes. It takes about this many seconds, and more if a few steps take
-    longer.
+    longer. clock is by default one that all processes have in common.
     """
+    clock = clock or fit.world.clock
     step = _step(fit, seconds, clock)
     images = min(fit.batches.batch_size, len(fit.batches.images))
     validation, judged = fit.validation, None

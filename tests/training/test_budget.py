@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from cnncli.errors import SaveError, UsageError
+from cnncli.ranks.world import ALONE
 from cnncli.training import budget, prepare
 from cnncli.training.budget import Cost, epochs_within
 from cnncli.training.fit import Fit
@@ -103,11 +104,12 @@ def test_times_are_shown(seconds: float, shown: str) -> None:
 
 def test_a_part_of_labelled_images_are_the_first_ones() -> None:
     images: Any = SimpleNamespace(labels=list(range(10)), skipped=["x"],
-                                  in_order=lambda at_once: (range(i, i + at_once) for i in range(0, 10, at_once)))
+                                  in_order=lambda at_once, of: (range(i * at_once, (i + 1) * at_once) for i in of))
     for count in (1, 4, 5, 10):
         part = budget._Part(images, count)
         assert part.labels == list(range(count))
         assert [number for pixels in part.in_order(5) for number in pixels] == list(range(count))
+        assert [number for pixels in part.in_order(3, range(1)) for number in pixels] == list(range(min(3, count)))
 
 
 class Clock:
@@ -126,7 +128,7 @@ class Working:
 
     def __init__(self, clock: Clock, images: int = 400, first: float = 100) -> None:
         self.clock, self.made, self.first = clock, 0, first
-        self.labels, self.judged = range(images), False
+        self.labels, self.judged, self.world = range(images), False, ALONE
 
     def endless_steps(self):
         while True:
@@ -134,7 +136,7 @@ class Working:
             self.made += 1
             yield self.made
 
-    def in_order(self, at_once: int):
+    def in_order(self, at_once: int, of: range | None = None):
         for start in range(0, len(self.labels), at_once):
             yield self.labels[start : start + at_once]
 

@@ -329,7 +329,7 @@ def test_all_images_are_looked_at_for_a_head(monkeypatch: pytest.MonkeyPatch) ->
     assert made.head_images == 11
     asked: list[Any] = []
 
-    def fitted(model: Any, loss: Any, train: Any, val: Any, watch: Any) -> Any:
+    def fitted(model: Any, loss: Any, train: Any, val: Any, watch: Any, world: Any) -> Any:
         asked.extend([model, loss, train, val])
         watch(2, 11)
         return SimpleNamespace(images=8, right=6)

@@ -18,7 +18,7 @@ __all__ = ["saved"]
 def test_a_validation_that_breaks_or_is_stopped_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     made, far = fit(), []
     made.observer.validating = lambda *how_far: far.append(how_far)
-    monkeypatch.setattr("cnncli.training.fit.evaluate", lambda model, images, progress: progress(2, 3))
+    monkeypatch.setattr("cnncli.training.fit.evaluate", lambda model, images, progress, world: progress(2, 3))
     made.validate(range(3))
     assert (far, made.validate(None)) == ([(2, 3)], None)
     made._stop.signal = 15
@@ -80,7 +80,7 @@ def test_a_fold_goes_on_with_all_of_them(fold: Any, name: str, command: str) -> 
     made = fit()
     made.summary = {"recipe": {"fold": fold}}
     made.write_into(Run(f"runs/{name}"))
-    assert made._command == command
+    assert made.command == command
 
 
 @pytest.mark.parametrize(("error", "step", "states"), [(SaveError, 2, 0), (DataError, 2, 1), (DataError, 0, 0)])

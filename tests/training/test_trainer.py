@@ -98,8 +98,8 @@ def test_an_infinite_gradient_is_told_by_name(rng: np.random.Generator) -> None:
     plan = network.plan(len(images), training=True)
     original = plan.backward
 
-    def broken() -> None:
-        original()
+    def broken(done: Any = None) -> None:
+        original(done)
         network.gradients()["linear1.weight"][0, 0] = np.inf
 
     plan.backward = broken  # type: ignore[method-assign]
