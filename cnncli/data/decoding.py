@@ -130,7 +130,7 @@ def _look_at(samples: Sequence[Sample], rows: Sequence[int], decoder: Decoder, s
     def work(first: int) -> tuple[int, Looked]:
         places = rows[first : first + size]
         straight = isinstance(stored, np.ndarray) and isinstance(places, range)  # a slice: nothing need be copied
-        out = stored[first : first + size] if isinstance(stored, np.ndarray) and straight else (
+        out = stored[places[0] : places[-1] + 1] if isinstance(stored, np.ndarray) and straight else (
             np.empty((len(places), *shape), np.uint8))
         found = Looked(np.zeros((shape[2], 256), np.int64), np.zeros((shape[2], 256), np.int64))
         theirs = np.zeros((len(places), 2), np.uint64)

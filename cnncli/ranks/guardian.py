@@ -10,7 +10,7 @@ listen at. Standard output gets one line: the port. Each process then sends line
     ["failed", code, sentence]         it ends because of an error
     ["bye"]                            it ends as it should
 
-and gets ["end", code] when it has to end.
+and gets ["end", code, whether it ends all others] when it has to end.
 """
 
 import contextlib
@@ -51,10 +51,10 @@ class Line:
                 continue
         return found
 
-    def end(self, code: int) -> None:
-        """Tell the process to end."""
+    def end(self, code: int, everybody: bool) -> None:
+        """Tell the process to end, and to end everybody."""
         with contextlib.suppress(OSError):
-            self.connection.sendall(json.dumps(["end", code]).encode() + b"\n")
+            self.connection.sendall(json.dumps(["end", code, everybody]).encode() + b"\n")
 
 
 class Guardian:
@@ -106,8 +106,9 @@ class Guardian:
             silent = sentence.startswith("ended without")
             text = f"rank {rank} on {host}{'' if silent else ':'} {sentence.rstrip('.')}."
             self.say(f"cnn: {text} All processes end.{' ' * bool(self.advice)}{self.advice}")
-        for line in self.lines.values():
-            line.end(code)
+        # One asks MPI to end all, so that the exit code is this one; if it cannot, each ends by itself a little later.
+        for number, line in enumerate(sorted(self.lines.values(), key=lambda line: line.rank)):
+            line.end(code, number == 0)
 
 
 def serve(guardian: Guardian, listener: socket.socket) -> None:

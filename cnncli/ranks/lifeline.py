@@ -17,7 +17,8 @@ from typing import Any, NoReturn
 from . import guardian
 
 before_end: list[Callable[[], object]] = []  # what is done before the process ends, like writing what was printed
-_PATIENCE = guardian.GRACE + 2.0  # seconds for the guardian to answer
+_LATE = 2.0  # seconds after which a process ends by itself
+_PATIENCE = guardian.GRACE + 2 * _LATE  # seconds for the guardian to answer
 
 
 def start_guardian(size: int, everywhere: bool) -> tuple[int, str] | None:
@@ -46,7 +47,8 @@ def start_guardian(size: int, everywhere: bool) -> tuple[int, str] | None:
 class Lifeline:
     """The line of one process."""
 
-    def __init__(self, rank: int, address: str, port: int, word: str) -> None:
+    def __init__(self, rank: int, address: str, port: int, word: str, end_all: Callable[[int], object]) -> None:
+        self._end_all = end_all
         self._lock, self._ended = threading.Lock(), threading.Event()
         self._socket = socket.create_connection((address, port), timeout=30.0)
         self._socket.settimeout(None)
@@ -75,19 +77,22 @@ class Lifeline:
             while data := self._socket.recv(4096):
                 rest += data
                 if b"\n" in rest:
-                    _end(int(json.loads(rest.partition(b"\n")[0])[1]))
+                    _, code, everybody = json.loads(rest.partition(b"\n")[0])
+                    _end(int(code), self._end_all if everybody else None)
         self._ended.set()
 
 
-def _end(code: int) -> NoReturn:
+def _end(code: int, end_all: Callable[[int], object] | None) -> None:
     """End the process, as it stands. What it has written is whole: files are replaced in one step."""
-    late = threading.Timer(1.0, os._exit, [code])  # a stream may be held by whoever writes to it
+    late = threading.Timer(_LATE, os._exit, [code])  # a stream may be held by whoever writes to it
     late.daemon = True
     late.start()
+    if end_all is None:
+        return  # all others end with whoever ends all
     for last in before_end:
         with contextlib.suppress(Exception):
             last()
-    os._exit(code)
+    end_all(code)
 
 
 __all__ = ["Lifeline", "start_guardian"]

@@ -14,7 +14,6 @@ from types import TracebackType
 from typing import Any, NoReturn, TypeVar
 
 import numpy as np
-from mpi4py import MPI
 
 from .. import kernels
 from ..errors import UsageError, printable
@@ -22,6 +21,9 @@ from ..kernels import Array
 from .lifeline import Lifeline, start_guardian
 from .reduction import PAUSE, Reduction, wait
 from .world import World, fail
+
+os.environ.setdefault("MPIR_CVAR_SUPPRESS_ABORT_MESSAGE", "1")  # why all end is said in words of ours
+from mpi4py import MPI
 
 T = TypeVar("T")
 _AT_ONCE = 2**28  # bytes of one message
@@ -67,7 +69,8 @@ class Many(World):
         if found is None:
             return None
         try:
-            return Lifeline(self.rank, *found)
+            address, port, word = found
+            return Lifeline(self.rank, address, port, word, self._comm.Abort)
         except OSError:  # its machine is not to be reached by this name
             return None
 

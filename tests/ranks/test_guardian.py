@@ -65,33 +65,33 @@ def test_who_ends_without_a_word_is_named(served: Served) -> None:
     served.ranks[0].say("advice", "To continue: cnn train --resume a")
     time.sleep(0.02)
     served.ranks[2].connection.close()
-    assert served.ranks[0].told() == served.ranks[1].told() == ["end", 1]
+    assert [served.ranks[0].told(), served.ranks[1].told()] == [["end", 1, True], ["end", 1, False]]
     assert served.ended() == ["cnn: rank 2 on host2 ended without a word: it was killed, or the machine had no memory "
                               "left. All processes end. To continue: cnn train --resume a"]
 
 
 def test_the_leading_one_is_named_too(served: Served) -> None:
     served.ranks[0].connection.close()
-    assert served.ranks[1].told() == ["end", 1]
+    assert served.ranks[1].told() == ["end", 1, True]
     assert served.ended()[0].startswith("cnn: rank 0 on host0 ended without a word")
 
 
 def test_who_fails_alone_is_heard(served: Served) -> None:
     served.ranks[1].say("failed", 4, "its file is damaged.")
-    assert served.ranks[0].told() == served.ranks[1].told() == ["end", 4]
+    assert [served.ranks[0].told(), served.ranks[1].told()] == [["end", 4, True], ["end", 4, False]]
     assert served.ended() == ["cnn: rank 1 on host1: its file is damaged. All processes end."]
 
 
 def test_what_all_have_is_said_by_the_leading_one(served: Served) -> None:
     for rank in reversed(served.ranks):
         rank.say("failed", 2, "there is no such option.")
-    assert served.ranks[2].told() == ["end", 2]
+    assert served.ranks[2].told() == ["end", 2, False]
     assert served.ended() == []
 
 
 def test_the_leading_one_says_its_own(served: Served) -> None:
     served.ranks[0].say("failed", 1, "the disk is full.")
-    assert served.ranks[2].told() == ["end", 1]
+    assert served.ranks[2].told() == ["end", 1, False]
     assert served.ended() == []
 
 
@@ -120,15 +120,17 @@ def test_a_lifeline_ends_its_process(served: Served, monkeypatch: pytest.MonkeyP
         codes.append(code)
         ended.set()
 
-    monkeypatch.setattr(lifeline, "_end", end)
-    served.ranks[1].say("bye")
-    served.ranks[1].connection.close()
-    line = Lifeline(1, "127.0.0.1", served.listener.getsockname()[1], "word")
+    monkeypatch.setattr(lifeline.os, "_exit", lambda code: None)
+    printed = lambda: codes.append(-1)  # noqa: E731
+    monkeypatch.setattr(lifeline, "before_end", [printed])
+    served.ranks[0].say("bye")
+    served.ranks[0].connection.close()
+    line = Lifeline(0, "127.0.0.1", served.listener.getsockname()[1], "word", end)
     line.say("advice", "Go on.")
     time.sleep(0.05)
     served.ranks[2].connection.close()
     assert ended.wait(5)
-    assert codes == [1]
+    assert codes == [-1, 1]
     assert served.said[0].endswith("All processes end. Go on.")
     line.close()
 
@@ -139,7 +141,7 @@ def test_a_guardian_is_a_process_of_its_own() -> None:
     port, word = started
     rank = Rank(port, word, 0)
     rank.say("failed", 7, "nothing")
-    assert rank.told() == ["end", 7]
+    assert rank.told() == ["end", 7, True]
     rank.connection.close()
     time.sleep(0.3)
     with pytest.raises(ConnectionRefusedError):
