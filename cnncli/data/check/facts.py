@@ -13,6 +13,8 @@ from PIL import Image
 
 from ...errors import ImageError
 from ...kernels import Array
+from ...ranks.turns import in_turns
+from ...ranks.world import world
 from ..decode import Header, examine, is_grey_picture, quiet
 from ..depth import Scales, Seen
 from ..prefetch import ConcurrencyLimit, prefetch
@@ -21,6 +23,7 @@ THUMB = 32  # pixels a side of a thumbnail
 SHARP_SIDE = 256  # pixels of the longer side at which sharpness is judged
 SHARP_LEAST = 64  # pixels of the shorter side below which it is not: small pictures have nothing that could be blurred
 _PIECE = 32  # images that a thread takes at a time, at most
+_AT_ONCE = 256  # images that one of several processes looks at before it hands in what it found
 _AHEAD = 4  # pieces for each thread
 _BEAT = 0.2  # seconds between two calls of progress, at most
 _STRIP = 1 << 20  # pixels of an image that are copied at a time
@@ -70,18 +73,41 @@ def measure(paths: Sequence[str], threads: int, progress: Progress | None = None
     facts: list[Facts | ImageError] = []
     deep: list[int] = []
     seen = Seen()
-    for places, some, values in _looks(paths, range(len(paths)), thumbs, scales or Scales(), learn, threads, progress):
+    first = scales or Scales()
+    for places, some, values in _shared(paths, range(len(paths)), thumbs, first, learn, threads, progress):
         facts += some
         deep += places
         seen.add(values)
     found = seen.scales() if scales is None else scales
-    if deep and found != (scales or Scales()):
+    if deep and found != first:
         again: list[Facts | ImageError] = []
         for _, some, _ in _looks(paths, deep, thumbs, found, (), threads, progress):
             again += some
         for i, fact in zip(deep, again, strict=True):
             facts[i] = fact
     return Measured(facts, thumbs, seen, found)
+
+
+def _shared(paths: Sequence[str], places: Sequence[int], thumbs: Array, scales: Scales, learn: Container[int],
+            threads: int, progress: Progress | None) -> Iterator[tuple[list[int], list[Facts | ImageError], Seen]]:
+    """Do what ``_looks`` does. If several processes work together, they share the files, and the leading one gets all
+    that is found.
+    """
+    together = world()
+    if together.size == 1:
+        yield from _looks(paths, places, thumbs, scales, learn, threads, progress)
+        return
+
+    def look(some: Sequence[int]) -> tuple[list[tuple[list[int], list[Facts | ImageError], Seen]], Array]:
+        return list(_looks(paths, some, thumbs, scales, learn, threads, None)), thumbs[list(some)]
+
+    done = 0
+    for found, theirs in in_turns(together, places, _AT_ONCE, look):
+        thumbs[places[done : done + len(theirs)]] = theirs
+        done += len(theirs)
+        yield from found
+        if progress:
+            progress(done, len(places))
 
 
 def _looks(paths: Sequence[str], places: Sequence[int], thumbs: Array, scales: Scales, learn: Container[int],
