@@ -14,6 +14,7 @@ from .command import (
     Option,
     Whole,
     exclude_option,
+    follows,
     force_option,
     group_by_option,
     json_option,
@@ -97,14 +98,13 @@ def command(folder: str, models: tuple[Path, ...], seed: int, range: str | None,
     """
     from ..data.check import LEVELS, NEVER, words
     from ..evaluation.check import check
-    from ..ranks.world import world
     from ..report.offenders import claimed
 
     fails, ignored = words(fail_on, "--fail-on", (*LEVELS, NEVER)), words(ignore, "--ignore")
     read = [path for path in (exclude, labels, group_by) if path]
     opened = [open_and_say(model) for model in models]
-    if not world().leads:
-        check(folder, seed=seed, exclude=exclude or (), ignore=ignored, group_by=group_by, labels=labels, range=range)
+    if follows(lambda: check(folder, seed=seed, exclude=exclude or (), ignore=ignored, group_by=group_by, labels=labels,
+                             range=range)):
         return 0
     with claimed(folder, exclude_list, sheet, models=[each.path for each in opened], reads=read, force=force):
         with steps() as shown:

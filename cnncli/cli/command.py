@@ -14,7 +14,7 @@ A command is a file with one function:
 
 import os
 import sys
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -297,6 +297,29 @@ def listed_on_stdin(names: Sequence[str]) -> bytes:
     if len(listing) > LONGEST_LIST:
         raise DataError("the list on standard input is longer than 256 MB; give a list of the paths of images.")
     return listing
+
+
+def follows(work: Callable[[], object]) -> bool:
+    """In a process that follows a leading one, which alone prints and writes: do the work, and return True."""
+    from ..ranks.world import world
+
+    if world().leads:
+        return False
+    found = work()
+    for _ in found if isinstance(found, Iterator) else ():
+        pass
+    return True
+
+
+def left_out(*alone: object) -> bool:
+    """Where any of these is asked for, the leading process works alone: return whether this is another one."""
+    from ..ranks.world import apart, world
+
+    if not any(alone):
+        return False
+    leads = world().leads
+    click.get_current_context().with_resource(apart())
+    return not leads
 
 
 def typed_besides(together: Container[str | None]) -> list[str]:

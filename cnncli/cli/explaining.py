@@ -1,6 +1,6 @@
 """``cnn explain``: parse, call cnncli/explain/, and write the pictures of why images get their answers."""
 
-from collections import deque
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from .command import (
     Whole,
     force_option,
     json_option,
+    left_out,
     listed_on_stdin,
     model_option,
     open_and_say,
@@ -83,16 +84,12 @@ def command(images: tuple[str, ...], model: Path | None, precision: str | None, 
     named like a class.
     """
     from ..data.finding import Missing
-    from ..explain.pictures import draw_explanations
     from ..explain.where import subject_of
     from ..explain.which import images_named
-    from ..ranks.world import apart, world
     from ..report.explained import write
 
-    if units or shortcuts or sanity or truth:  # which the leading process does alone
-        if not world().leads:
-            return 0
-        click.get_current_context().with_resource(apart())
+    if left_out(units, shortcuts, sanity, truth):
+        return 0
     if units:
         return explain_units(images, precise(model, precision), units, top, out, seed, force, as_json)
     if shortcuts:
@@ -110,13 +107,9 @@ def command(images: tuple[str, ...], model: Path | None, precision: str | None, 
     how: dict[str, Any] = {"method": method, "target": target, "layer": layer, "seed": seed}
     subject = subject_of((images[0] if len(images) == 1 and Path(images[0]).is_dir() else found) if images else None)
     located = compared(opened, found, subject, truth, boxes, out, force, how)
-    told = besides(opened, len(found), seed, trust, boxes, located)
-    if not world().leads:
-        deque(draw_explanations(opened, found, **how, besides=told, truths=truths), maxlen=0)
-        return 0
     with progress("explaining", len(found)) as shown:
-        for each in write(opened, found, out, **how, force=force, note=note, besides=told, truths=truths,
-                          chosen=chosen, subject=subject):
+        for each in write(opened, found, out, **how, force=force, note=note, truths=truths, chosen=chosen,
+                          subject=subject, besides=besides(opened, len(found), seed, trust, boxes, located)):
             if isinstance(each, Missing):
                 skipped.append((each.path, each.error))
             elif each[1] is None:
@@ -124,15 +117,18 @@ def command(images: tuple[str, ...], model: Path | None, precision: str | None, 
                 continue
             else:
                 written.append({**(each[1].as_json() if as_json else {}), "file": each[0]})
-                for line in () if as_json else (each[0], *each[1].printed):
-                    emit(printable(line))
+                _emit_lines(() if as_json else (each[0], *each[1].printed))
             shown.advance()
     if as_json:
         emit_json({"model": opened.path, "explained": written, "page": page,
                    **({"boxes": located.as_json()} if located else {}),
                    "skipped": [{"path": path, "error": error} for path, error in skipped]})
     else:
-        for line in [*([printable(page)] if page else []), *(located.sentences if located else [])]:
-            emit(line)
+        _emit_lines([*([page] if page else []), *(located.sentences if located else [])])
     code = report_skipped(skipped, len(found) - len(skipped))
     return DataError.exit_code if skipped and not written else code
+
+
+def _emit_lines(lines: Iterable[object]) -> None:
+    for line in lines:
+        emit(printable(line))

@@ -9,6 +9,7 @@ from ..errors import printable
 from .command import (
     Command,
     exact_option,
+    follows,
     force_option,
     json_option,
     listed_on_stdin,
@@ -56,7 +57,6 @@ def command(words: tuple[str, ...], model: Path | None, precision: str | None, o
     from ..data.finding import find_images
     from ..errors import DataError
     from ..model.features import FEATURES, features
-    from ..ranks.world import world
 
     named, images = model_and_rest(words, model, "images")
     opened = open_and_say(precise(named, precision))
@@ -64,8 +64,7 @@ def command(words: tuple[str, ...], model: Path | None, precision: str | None, o
     found = find_images(images, listed_on_stdin(images), note)
     if not found:
         raise DataError("the list on standard input is empty; give at least one image.")
-    if not world().leads:
-        features(opened.model, found)
+    if follows(lambda: features(opened.model, found)):
         return 0
     read = [item for item in found if isinstance(item, str)]
     with (opened.claim({out: FEATURES}, reads=read, force=force),

@@ -3,7 +3,6 @@
 import errno
 import json
 import sys
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -16,6 +15,7 @@ from .command import (
     Command,
     Whole,
     exact_option,
+    follows,
     force_option,
     json_option,
     listed_on_stdin,
@@ -100,7 +100,6 @@ def command(images: tuple[str, ...], model: Path | None, precision: str | None, 
     from ..data.images import forgiven_in_words
     from ..errors import DataError, UsageError
     from ..model.predict import check_reject, predict
-    from ..ranks.world import world
     from ..report.predictions import TABLE, Table, as_item
 
     if reject is not None:
@@ -113,10 +112,9 @@ def command(images: tuple[str, ...], model: Path | None, precision: str | None, 
     found = find_images(images, listed_on_stdin(images), note)
     if not found:
         raise DataError("the list on standard input is empty; give at least one image.")
-    if not world().leads:
-        deque(predict(loaded, found, top=_count(top, as_json, len(loaded.classes)), reject=reject, tta=tta), maxlen=0)
-        return 0
     shown = _count(top, as_json, len(loaded.classes))
+    if follows(lambda: predict(loaded, found, top=shown, reject=reject, tta=tta)):
+        return 0
     rows = Table(shown, shown=table == "-" and sys.stdout is not None and sys.stdout.isatty(),
                  rejecting=reject is not None, model=str(opened.path)) if table else None
     failed: list[tuple[str, str]] = []

@@ -9,6 +9,7 @@ from ..errors import printable, quoted
 from .command import (
     Command,
     exact_option,
+    follows,
     force_option,
     json_option,
     labels_option,
@@ -69,12 +70,10 @@ def command(data: str | None, model: Path | None, precision: str | None, split: 
     test-val/ or test-new-photos/.
     """
     from ..evaluation.evaluate import evaluate
-    from ..ranks.world import world
     from ..report.files import WRITTEN, claimed, write
 
     opened = open_and_say(precise(model, precision))
-    if not world().leads:
-        evaluate(opened, data, split=split, labels=labels, tta=tta, exact=bool(exact), strict=strict)
+    if follows(lambda: evaluate(opened, data, split=split, labels=labels, tta=tta, exact=bool(exact), strict=strict)):
         return 0
     with claimed(opened, out, data, split=split, labels=labels, force=force) as folder:
         with steps() as shown:

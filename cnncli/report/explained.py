@@ -2,6 +2,7 @@
 beside their maps and, by the class that was said, where the evidence lies. explained.html beside it is how it looks."""
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -26,6 +27,7 @@ from ..explain.methods import METHODS, MethodName
 from ..explain.picture import strip
 from ..explain.which import labels_by_folder
 from ..kernels import Array
+from ..ranks.world import world
 from ..runs.opened import AnyModel, open_model
 from ..values import as_hinted
 from ..visualize.canvas import signed
@@ -73,6 +75,9 @@ def write(model: AnyModel, images: Images, folder: str | os.PathLike[str] | None
     opened, found = open_model(model), image_files(images)
     subject = subject or where.subject_of(images)
     truths = labels_by_folder(images, found, opened.model.classes) if truths is None else truths
+    if not world().leads:
+        deque(pictures.draw_explanations(opened, found, method, target, layer, seed, None, besides, truths), maxlen=0)
+        return
     several = len(found) > 1
     page, skipped = Explained(), list[tuple[str, str]]()
     with claimed(opened, found, folder, force, subject) as into:

@@ -105,6 +105,7 @@ class Trainer:
     def steps_done(self, steps: int) -> None:
         self.network.clock[1] = steps
 
+    @as_hinted
     def span(self, count: int) -> tuple[int, int]:
         """Return which images of a batch of so many this process needs: the first one, and the one behind the last.
 

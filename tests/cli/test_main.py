@@ -57,7 +57,8 @@ def test_help_lists_every_command_and_imports_nothing_heavy():
     code = ("import sys; from cnncli.cli import main; assert main(['--help']) == 0;"
             "print([m for m in sys.modules if m.split('.')[0] in ('numpy', 'PIL', 'rich', 'matplotlib', 'cffi',"
             " 'safetensors', 'jinja2') or m.startswith('cnncli.') and m not in ('cnncli.cli', 'cnncli.cli.command',"
-            " 'cnncli.cli.completing', 'cnncli.cli.program', 'cnncli.errors', 'cnncli._version')], file=sys.stderr)")
+            " 'cnncli.cli.completing', 'cnncli.cli.program', 'cnncli.errors', 'cnncli._version', 'cnncli.ranks',"
+            " 'cnncli.ranks.launcher')], file=sys.stderr)")
     done = run(code=code)
     assert done.returncode == 0
     assert done.stderr.strip() == "[]"
