@@ -167,6 +167,16 @@ def test_a_thread_that_is_late_writes_into_no_other_file(place: Path, tmp_path: 
     assert not list(place.iterdir())
 
 
+def test_what_a_dead_writer_left_is_no_part_of_the_next(place: Path) -> None:
+    place.mkdir()
+    left = place / "a.decoded-key.tmp"
+    left.write_bytes(bytes(10_000))
+    writer = kept.Writer(str(place / "a.decoded"), "key", (6, 5, 3))
+    assert left.stat().st_size == 0
+    writer.close()
+    assert not left.exists()
+
+
 def test_who_stops_leaves_nothing(samples: list[Sample], place: Path, load: Load) -> None:
     def stop(done: int, total: int) -> None:
         raise KeyboardInterrupt
