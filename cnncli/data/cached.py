@@ -6,6 +6,7 @@ What the system says of every file (size, time, number) is compared at each star
 because the file had been changed just before it was first seen, or has another number, its content is: its mark.
 """
 
+import contextlib
 import os
 import platform
 import re
@@ -168,10 +169,11 @@ def decoders() -> str:
     from PIL import features
 
     digest, here = blake2b(digest_size=8), os.path.dirname(__file__)
-    for name in sorted(os.listdir(here)):
-        if name.endswith(".py"):
-            with open(os.path.join(here, name), "rb") as file:
-                digest.update(file.read())
+    with contextlib.suppress(OSError):  # the source may not be there
+        for name in sorted(os.listdir(here)):
+            if name.endswith(".py"):
+                with open(os.path.join(here, name), "rb") as file:
+                    digest.update(file.read())
     others = [f"{name} {features.version(name)}" for name in ("jpg", "libjpeg_turbo", "zlib", "libtiff", "webp")]
     return " ".join([__version__, digest.hexdigest(), f"Pillow {PIL.__version__}", *others, platform.machine()])
 

@@ -12,6 +12,7 @@ import contextlib
 import errno
 import json
 import os
+import re
 import struct
 import threading
 import weakref
@@ -37,6 +38,7 @@ MAGIC = b"cnn: decoded images, form 1\n"
 HEAD = 4096
 _FIXED = struct.Struct("<32sQQQ32s")  # the magic; bytes before the tables, of the JSON and in all; the digest
 _DIGEST = slice(_FIXED.size - 32, _FIXED.size)
+_LEFTOVER = re.compile(r".*-[0-9a-f]{16}\.decoded-[0-9a-f]{16}\.tmp", re.DOTALL)
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 _FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
 _PRIVATE = 0o600  # photos may be nobody else's business
@@ -93,7 +95,7 @@ class Kept:
     def __init__(self, path: str, shape: tuple[int, int, int], note: Callable[[str], None]) -> None:
         self.path, self.shape, self._note = path, shape, note
         self._file = os.open(path, os.O_RDONLY | _FLAGS)
-        self._close = weakref.finalize(self, os.close, self._file)
+        self._close = _closing(self, self._file)
         self._wrong, self._said = threading.Event(), False
         try:
             self.contents = self._checked()
@@ -176,21 +178,25 @@ class Writer:
         self.error: OSError | None = None
         self._end = HEAD
         self._temporary, self._file = _open_new(path, key)
-        self._close = weakref.finalize(self, os.close, self._file)
+        self._close, self._writing = _closing(self, self._file), threading.Lock()
 
     def __setitem__(self, rows: Sequence[int], pixels: Array) -> None:
-        try:
-            if self.error is None:
-                data = memoryview(np.ascontiguousarray(pixels).data).cast("B")
+        data = memoryview(np.ascontiguousarray(pixels).data).cast("B")
+        with self._writing:  # a thread that nobody waits for any more must not write where the number is another file's
+            if self.error is not None or not self._close.alive:
+                return
+            try:
                 if isinstance(rows, range) and rows.step == 1 and len(rows):
                     _write_at(self._file, data, HEAD + rows[0] * self._size)
                 else:
                     for i, row in enumerate(rows):
                         _write_at(self._file, data[i * self._size : (i + 1) * self._size], HEAD + row * self._size)
-        except OSError as error:
-            self.error = error
-            if not self._lenient:
-                raise
+            except OSError as error:
+                self.error = error
+                with contextlib.suppress(OSError):
+                    os.ftruncate(self._file, 0)  # others need the room
+                if not self._lenient:
+                    raise
 
     def finish(self, contents: Contents, note: Callable[[str], None]) -> Kept | None:
         """Make the file whole and give it its name. Return it, open, or None after an error."""
@@ -221,10 +227,18 @@ class Writer:
 
     def close(self) -> None:
         """Remove what is not whole."""
-        if self._temporary:
-            with contextlib.suppress(OSError):
-                os.unlink(self._temporary)
-        self._close()
+        with self._writing:
+            if self._temporary:
+                with contextlib.suppress(OSError):
+                    os.unlink(self._temporary)
+            self._close()
+
+
+def _closing(owner: object, descriptor: int) -> "weakref.finalize[[int], object]":
+    """Return what closes a file, at the latest with its owner. When the process ends, threads may still use it."""
+    close = weakref.finalize(owner, os.close, descriptor)
+    close.atexit = False
+    return close
 
 
 def remove(path: str, descriptor: int | None = None) -> None:
@@ -238,7 +252,7 @@ def remove_leftovers(folder: str) -> None:
     """Remove what writers that were killed have left in a folder. Who lives holds a lock on it."""
     with contextlib.suppress(OSError):
         for name in os.listdir(folder):
-            if name.endswith(".tmp") and fcntl is not None:
+            if fcntl is not None and _LEFTOVER.fullmatch(name):
                 with contextlib.suppress(OSError):
                     _remove_if_left(os.path.join(folder, name))
 

@@ -90,7 +90,7 @@ def test_options_go_to_the_library_as_they_are(given: dict[str, Any], capsys: py
     assert given["arguments"] == ("data",)
     options = given["options"]
     assert (options.pop("resume"), options.pop("threads"), options.pop("cache"), options.pop("runs")) == (
-        False, kernels.threads(), "ram", "runs")
+        False, kernels.threads(), "auto", "runs")
     assert {name for name, value in options.items() if value is False} == {"probe", "preview", "strict"}
     assert {value for value in options.values() if value is not False} == {None}
     names = {parameter.name for parameter in command.params if parameter.expose_value}
@@ -230,7 +230,7 @@ def test_what_is_said_of_the_groups_of_folds(given: dict[str, Any], capsys: pyte
 
 
 def test_help_shows_what_is_taken_where_nothing_is_said(capsys: pytest.CaptureFixture[str]) -> None:
-    for name, defaults in (("train", ["ram", "runs"]), ("check", ["0", "error"])):
+    for name, defaults in (("train", ["auto", "runs"]), ("check", ["0", "error"])):
         assert cli.main([name, "--help"]) == 0
         out = " ".join(capsys.readouterr().out.split())
         for default in defaults:

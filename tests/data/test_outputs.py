@@ -42,6 +42,8 @@ WRITERS = {
     "training/sweep.py": "a sweep's folder, of a new name",
     "training/sweep_plan.py": "into a sweep's folder, which is new and locked",
     "watching/tensorboard.py": "a folder of a run's name, which has a number where it is another's",
+    "data/cached.py": "the folder for decoded images, which no images lie in",
+    "data/kept.py": "in that folder, under names that nobody else takes",
     "model/checkpoint.py": "into a run's folder, or where a test wants a model file",
 }
 WRITES = {"write_atomically", "write_text", "write_bytes", "mkdir", "makedirs", "symlink", "symlink_to", "savefig",

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from cnncli.data import Sample, cached, images, kept
@@ -156,6 +157,26 @@ def test_who_comes_second_waits(samples: list[Sample], place: Path, load: Load,
     assert told[-1] == (12, 12)
 
 
+def test_a_thread_that_is_late_writes_into_no_other_file(place: Path, tmp_path: Path) -> None:
+    place.mkdir()
+    writer = kept.Writer(str(place / "a.decoded"), "key", (6, 5, 3))
+    writer.close()
+    with (tmp_path / "other").open("w+b") as file:  # has the number that is free now
+        writer[range(2)] = np.ones((2, 6, 5, 3), np.uint8)
+        assert not file.read()
+    assert not list(place.iterdir())
+
+
+def test_what_a_dead_writer_left_is_no_part_of_the_next(place: Path) -> None:
+    place.mkdir()
+    left = place / "a.decoded-key.tmp"
+    left.write_bytes(bytes(10_000))
+    writer = kept.Writer(str(place / "a.decoded"), "key", (6, 5, 3))
+    assert left.stat().st_size == 0
+    writer.close()
+    assert not left.exists()
+
+
 def test_who_stops_leaves_nothing(samples: list[Sample], place: Path, load: Load) -> None:
     def stop(done: int, total: int) -> None:
         raise KeyboardInterrupt
@@ -179,10 +200,12 @@ def test_a_writer_that_is_killed_while_it_decodes(samples: list[Sample], tmp_pat
 
 def test_a_living_writer_of_something_else_is_left_alone(samples: list[Sample], place: Path, load: Load) -> None:
     place.mkdir()
-    writer = kept.Writer(str(place / "other.decoded"), "key", (6, 5, 3))
-    (place / "dead.decoded-key.tmp").write_bytes(b"left")
+    writer = kept.Writer(str(place / f"other-{8 * 'ab'}.decoded"), 8 * "cd", (6, 5, 3))
+    (place / f"dead-{8 * 'ab'}.decoded-{8 * 'cd'}.tmp").write_bytes(b"left")
+    (place / "mine.tmp").write_bytes(b"of the user")
     load(samples)
-    assert sorted(path.suffix for path in place.iterdir()) == [".decoded", ".tmp"]
+    assert sorted(path.name.split("-")[0] for path in place.iterdir()) == ["mine.tmp", "other", "photos"]
+    (place / "mine.tmp").unlink()
     writer.close()
     assert file_of(place).suffix == ".decoded"
 
