@@ -32,13 +32,13 @@ AS_IT_IS = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)  # nobody w
 class Archive:
     """The files in one tar archive or several, by their paths with "/" inside.
 
-    root is the absolute path of the .tar file, or of the folder of them; tars are the names of the archives, notes
-    sentences on what is passed over, and of what an index says if it does not fit.
+    root is the absolute path of the .tar file, or of the folder of them; tars are the names of the archives. notes are
+    sentences on what is passed over, and on an index that does not fit: (the file's name, how the sentence goes on).
     """
 
     def __init__(self, root: str, tars: dict[str, str], state: object) -> None:
         self.root, self.tars, self.state = root, list(tars), state
-        self.notes: list[str] = []
+        self.notes: list[tuple[str, str]] = []
         self._places, self._files = list(tars.values()), OrderedDict[int, _File]()
         self._lock = threading.Lock()
         index = self._index() if os.path.isdir(root) else None
@@ -47,6 +47,9 @@ class Archive:
             self._tar, self._start, self._size = index.tar, index.start, index.size
         else:
             self._read_through()
+        if not self.paths:
+            why = f" ({printable(''.join(self.notes[0])).removesuffix('.')})" if self.notes else ""
+            raise DataError(f"{printable(root)} holds no file that can be used{why}; give an archive with images.")
         self.index = index
         self._number = {path: number for number, path in enumerate(self.paths)}
         self._folders = _tree(self.paths if index is not None else without_companions(self.paths))
@@ -114,8 +117,8 @@ class Archive:
             raise DataError(f"{printable(self.root)} lacks {printable(error)}, which its index lists; put it there, or "
                             f"delete {printable(path)} to use the archives that there are.") from None
         except Unfit as error:
-            self.notes.append(f"{printable(path)} does not fit the archives beside it ({error}), and was not used: "
-                              "they were read through. To have one that fits, pack the images again.")
+            self.notes.append((NAME, f" does not fit the archives beside it ({error}), and was not used: they were "
+                               "read through. To have one that fits, pack the images again."))
             return None
         return index
 
@@ -138,7 +141,7 @@ class Archive:
             except tar.NotTar as error:
                 if len(self.tars) == 1:
                     raise DataError(f"{printable(self._places[place])} cannot be used: {error}.") from None
-                self.notes.append(f"{printable(self._places[place])} is passed over: {error}.")
+                self.notes.append((name, f" is passed over: {error}."))
                 continue
             except OSError as error:
                 raise _unreadable(self._places[place], error) from None
@@ -159,15 +162,14 @@ class Archive:
         self._tar, self._start, self._size = (np.array(each, np.int64) for each in (places, starts, sizes))
 
     def _note(self, name: str, found: tar.Contents) -> None:
-        shown = printable(self._places[self.tars.index(name)])
         if found.cut:
-            self.notes.append(f"{shown} is not whole: {found.cut}.")
+            self.notes.append((name, f" is not whole: {found.cut}."))
         if found.refused:
             count = len(found.refused)
             few = "; ".join(f"{printable(path)} ({reason})" for path, reason in found.refused[:_NAMED])
             more = f"; … and {count - _NAMED:,} more" if count > _NAMED else ""
-            self.notes.append(f"{shown}: {count:,} of the files in it {'is' if count == 1 else 'are'} passed over: "
-                              f"{few}{more}.")
+            self.notes.append((name, f": {count:,} of the files in it {'is' if count == 1 else 'are'} passed over: "
+                               f"{few}{more}."))
 
     def _opened(self, place: int) -> "_File":
         """Return an open archive; those that were used last stay open."""

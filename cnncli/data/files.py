@@ -6,13 +6,17 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import BinaryIO, cast
 
+from ..errors import printable
 from .archive import AS_IT_IS, SUFFIX, archive_at, find
 from .webdataset import Written
 
 StrPath = str | os.PathLike[str]
+# The archive that is being looked through: what is given to a command is one or not, whatever lies around it.
+_GIVEN: ContextVar[str] = ContextVar("cnncli-archive", default="")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,18 +90,19 @@ def is_in_archive(path: StrPath) -> bool:
     return found is not None and found[0].names_in(found[1]) is not None
 
 
-def is_archive(path: StrPath) -> bool:
-    """Whether it is an archive, or a folder of them. Raises DataError where one cannot be read."""
-    return archive_at(os.fspath(path)) is not None
+def looks_through(root: str) -> bool:
+    """Whether what somebody gave is an archive, a folder of them, or a folder in one. From now on ``entries`` has what
+    lies in it. Raises DataError where an archive cannot be read."""
+    given = archive_at(root) is not None
+    _GIVEN.set(os.path.abspath(root) if given else "")
+    return given or is_in_archive(root)
 
 
 def entries(folder: str) -> list[Entry] | None:
-    """Return what lies in an archive, or in a folder of one, sorted by name; None where it is on the disk itself.
-
-    Raises DataError where an archive cannot be read.
-    """
-    archive = archive_at(folder)
-    found = (archive, "") if archive is not None else find(folder)
+    """Return what lies in the archive that was given, or in a folder of an archive, sorted by name; None where it is on
+    the disk itself. Archives that lie somewhere in a folder of images are no part of it."""
+    place = os.path.abspath(folder)
+    found = None if os.path.isdir(place) and place != _GIVEN.get() else find(place)
     names = None if found is None else found[0].names_in(found[1])
     return None if names is None else [Entry(name, os.path.join(folder, name), is_dir) for name, is_dir in names]
 
@@ -105,7 +110,13 @@ def entries(folder: str) -> list[Entry] | None:
 def notes(folder: str) -> list[str]:
     """Return sentences on what is passed over in the archive that a folder is, or lies in."""
     found = find(folder)
-    return [] if found is None else found[0].notes
+    if found is None:
+        return []
+    archive, inside = found
+    root = os.path.normpath(folder)
+    root = root[: -len(inside) - 1] if inside else root  # as it was given
+    return [printable(root if name == os.path.basename(root) else os.path.join(root, name)) + text
+            for name, text in archive.notes]
 
 
 def written(folder: str) -> tuple[list[Written], bool | None]:

@@ -84,7 +84,7 @@ def scan(root: str | os.PathLike[str], fractions: Sequence[float] = FRACTIONS, s
                         "more classes.")
     if len(classes) == 1:
         _refuse_one_class(folders["train"], classes[0], found["train"])
-    notes = looked.notes + [note for s, path in folders.items() for note in _notes(path, found[s])]
+    notes = looked.notes + [note for s, path in folders.items() for note in left_out(path, found[s])]
     for name in ("val", "test"):
         if name in found:
             own = folders[name] != looked.root
@@ -134,7 +134,7 @@ def scan_part(root: str | os.PathLike[str], classes: Sequence[str], split: Split
         _check_classes(folder, found.classes, classes, "which the model does not know", none=(
             f"rename its folders like the model's classes ({listed(classes)}), or give a table of labels with --labels "
             f"FILE.csv. To classify them without labels: cnn predict {quoted(folder)}"))
-    notes = looked.notes + _notes(folder, found)
+    notes = looked.notes + left_out(folder, found)
     if len(looked.folders) > 1:
         inside = f"{wanted}/ in the class folders" if labels is None else f"{wanted} in {labels.name}"
         notes.append(f"The images of {printable(folder if folder != looked.root else inside)} are used.")
@@ -153,7 +153,7 @@ def scan_flat(root: str | os.PathLike[str], note: Callable[[str], None] | None =
     if not paths:
         raise DataError(f"{printable(root)} holds no images ({FORMATS}){_only_others(found)}; give a folder with some.")
     if note:
-        for sentence in [*notes, *_notes(root, found)]:
+        for sentence in [*notes, *left_out(root, found)]:
             note(sentence)
     return paths
 
@@ -292,7 +292,7 @@ def _refuse_one_class(folder: str, name: str, found: Found) -> None:
                     f"of two or more classes{instead}.")
 
 
-def _notes(folder: str, found: Found) -> list[str]:
+def left_out(folder: str, found: Found) -> list[str]:
     """Return sentences about what a split's folder holds beside images in class folders."""
     notes, shown = [], printable(folder)
     if found.empty:

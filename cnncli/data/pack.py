@@ -19,7 +19,7 @@ from ..values import as_hinted
 from . import files, tar
 from .archive import SUFFIX
 from .exclude import names_of
-from .folder import survey, written_labels
+from .folder import left_out, survey, written_labels
 from .images import Progress
 from .labels import Labels, labels_of
 from .outputs import check_room
@@ -29,7 +29,6 @@ from .webdataset import key_of, stem_of
 from .writing import claim_target, filled
 
 SHARD_SIZE = "256MB"
-_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _LEAST = 10_000  # bytes of an archive
 _LARGEST = 1 << 31  # bytes of an image
 _UNDIVIDED = "images"  # what archives are called whose images are in no part of the split
@@ -100,17 +99,18 @@ def pack_images(folder: str | os.PathLike[str], directory: str | os.PathLike[str
         SaveError: A file could not be written.
     """
     most = bytes_of(shard_size)
-    table, left_out = labels_of(labels), frozenset(names_of(exclude))
+    table, excluded = labels_of(labels), frozenset(names_of(exclude))
     root = os.fspath(folder)
     table = table.within(root) if table is not None else None
     by_folder = table is None and written_labels(root) is None
     looked = survey(root, table)
-    for sentence in looked.notes:
+    notes = [*looked.notes, *(sentence for part, found in looked.found.items()
+                              for sentence in left_out(looked.folders[part], found))]
+    if excluded:
+        notes.append(exclusion_note(root, looked.exclude(excluded), len(excluded)))
+    for sentence in notes:
         if note:
             note(sentence)
-    dropped = looked.exclude(left_out) if left_out else 0
-    if left_out and note:
-        note(exclusion_note(root, dropped, len(left_out)))
     classes = sorted({name for found in looked.found.values() for name in found.classes})
     images = _images(looked, root, classes)
     with claim_target(directory, force) as target:
@@ -125,11 +125,12 @@ def pack_images(folder: str | os.PathLike[str], directory: str | os.PathLike[str
 
 def bytes_of(text: int | str) -> int:
     """Return how many bytes a text like "256MB" means. Raises UsageError."""
-    found = re.fullmatch(r"(\d{1,15}) ?([KMGT]?)I?B?", str(text).strip().upper())
-    if found is None or int(found[1]) * _UNITS[found[2]] < _LEAST:
+    found = re.fullmatch(r"(\d{1,15}) ?(?:([KMGT])(I?))?B?", str(text).strip().upper())
+    count = int(found[1]) * (1024 if found[3] else 1000) ** " KMGT".index(found[2] or " ") if found else 0
+    if count < _LEAST:
         raise UsageError(f"--shard-size must be a number of bytes, at least {_LEAST:,}, like 256MB or 1GB, not "
                          f"{brief(text)}.")
-    return int(found[1]) * _UNITS[found[2]]
+    return count
 
 
 def _images(looked: Survey, root: str, classes: Sequence[str]) -> list[_Image]:

@@ -19,7 +19,7 @@ Entry = os.DirEntry[str] | files.Entry
 
 def check_folder(root: str) -> None:
     """Raise DataError where that is no folder and no archive, or cannot be asked."""
-    if files.is_archive(root) or files.is_in_archive(root):
+    if files.looks_through(root):
         return
     try:
         mode = os.stat(root).st_mode
