@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .data.check.findings import Finding, Report
     from .data.finding import Missing, find_images
     from .data.importing import Imported, import_images
+    from .data.pack import Packed, pack_images
     from .data.sample import write_sample
     from .evaluation.check import check
     from .evaluation.evaluate import ModelTest, evaluate
@@ -84,6 +85,7 @@ _HOMES = {
     "Network": ("network", "Network"),
     "Observer": ("training.observer", "Observer"),
     "Observers": ("training.observer", "Observers"),
+    "Packed": ("data.pack", "Packed"),
     "Prediction": ("model", "Prediction"),
     "Quantised": ("quantising.quantise", "Quantised"),
     "RangeTest": ("training.find_lr", "RangeTest"),
@@ -125,6 +127,7 @@ _HOMES = {
     "load": ("runs.opened", "load"),
     "loss": ("loss", ""),
     "optim": ("optim", ""),
+    "pack_images": ("data.pack", "pack_images"),
     "predict": ("runs.answering", "predict"),
     "quantise": ("quantising.quantise", "quantise"),
     "sanity": ("explain.sanity", "sanity"),
@@ -140,14 +143,14 @@ _HOMES = {
 }
 
 __all__ = ["CrossValidation", "Drawn", "ExplainedUnits", "Explanation", "Exported", "Features", "Finding", "Imported",
-           "ListedRun", "Live", "Missing", "Model", "ModelTest", "Network", "Observer", "Observers", "Prediction",
-           "Quantised", "RangeTest", "Report", "Row", "Run", "Sanity", "Server", "Sheet", "Shortcuts", "Summary",
-           "Sweep", "TensorBoard", "Tracker", "Trainer", "TrainingSummary", "Trust", "Written", "__version__",
-           "architecture", "check", "compare_runs", "cross_validate", "draw_activations", "draw_explanations",
-           "draw_filters", "errors", "evaluate", "explain", "explain_units", "explanations", "export_model",
-           "features", "find_images", "find_lr", "find_run", "import_images", "layers", "list_runs", "load", "loss",
-           "optim", "predict", "quantise", "sanity", "shortcuts", "summarise", "sweep", "train", "trust", "watch",
-           "write_page", "write_report", "write_sample"]
+           "ListedRun", "Live", "Missing", "Model", "ModelTest", "Network", "Observer", "Observers", "Packed",
+           "Prediction", "Quantised", "RangeTest", "Report", "Row", "Run", "Sanity", "Server", "Sheet", "Shortcuts",
+           "Summary", "Sweep", "TensorBoard", "Tracker", "Trainer", "TrainingSummary", "Trust", "Written",
+           "__version__", "architecture", "check", "compare_runs", "cross_validate", "draw_activations",
+           "draw_explanations", "draw_filters", "errors", "evaluate", "explain", "explain_units", "explanations",
+           "export_model", "features", "find_images", "find_lr", "find_run", "import_images", "layers", "list_runs",
+           "load", "loss", "optim", "pack_images", "predict", "quantise", "sanity", "shortcuts", "summarise", "sweep",
+           "train", "trust", "watch", "write_page", "write_report", "write_sample"]
 
 
 if not TYPE_CHECKING:  # so that type checkers refuse a name that is misspelt

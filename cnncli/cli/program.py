@@ -26,6 +26,7 @@ COMMANDS = {
     "sample": ("sample", "Write the sample images of cnn, a small data set, into a folder."),
     "completion": ("completion", "Print the script that lets the Tab key complete commands, options and names."),
     "import": ("importing", "Turn a data set file (IDX or .npz) into a folder of images."),
+    "pack": ("packing", "Put a folder of images into a few tar archives."),
 }
 
 TOGETHER = frozenset({"train", "test", "predict", "features", "check", "explain"})  # which several processes share

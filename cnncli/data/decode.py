@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from ..errors import Cause, ImageError
-from . import deep_png, kinds, tiff, tiff_colours
+from . import deep_png, files, kinds, tiff, tiff_colours
 from .bounds import MOST_PIXELS, refuse_bytes, refuse_deep, refuse_size
 from .depth import NoNumbers, Scales, Seen, Values, narrow
 from .forgiving import Sound, forgive
@@ -265,11 +265,13 @@ def _size_and_grey(path: str, sound: Sound) -> tuple[int, int, bool]:
 
 
 def _open(path: str, data: bytes | None = None) -> BinaryIO:
-    """Open a regular file, or its content. O_NONBLOCK makes a FIFO be refused instead of waited for."""
-    if data is not None:
-        if not data:
+    """Open a regular file, one in an archive, or its content. Without waiting: a FIFO is refused."""
+    archived = io.BytesIO(data) if data is not None else files.opened(path)
+    if archived is not None:
+        if not archived.seek(0, os.SEEK_END):
             raise ImageError(path, "it is empty", "empty")
-        return io.BytesIO(data)
+        archived.seek(0)
+        return archived
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode) or not status.st_size:

@@ -12,8 +12,8 @@ from typing import Any
 
 from ..errors import UsageError, brief, printable
 from .outputs import Kind, write
+from .suffixes import is_image
 from .table import MOST_BYTES, read_bytes
-from .walk import is_image
 
 _ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t", '"': '\\"', "\\": "\\\\"}
 _CODES = {escape[1]: character for character, escape in _ESCAPES.items()}

@@ -16,9 +16,10 @@ from ..kernels import Array
 from ..values import as_hinted
 from .encoded import content, is_encoded
 from .exclude import without_mark
+from .files import exists, is_folder
 from .folder import scan_flat
 from .pixels import as_array, as_picture, as_pictures, refuse_planes, refuse_transparency
-from .walk import is_image, is_passed_over
+from .suffixes import is_image, is_passed_over
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
@@ -122,7 +123,7 @@ def image_files(images: Images) -> list[str | Missing | Picture]:
     """Return what find_images finds if one name is given. Of a list, such as find_images returns: its files, the images
     in its folders and its arrays; no name in it is a pattern. Raises as ``each_image``, whose arrays it takes.
     """
-    if isinstance(images, str | os.PathLike) and not os.path.isdir(images):
+    if isinstance(images, str | os.PathLike) and not is_folder(images):
         return [*find_images(images)]
     return [*each_image(images)]
 
@@ -149,7 +150,7 @@ def each_image(images: Images) -> Iterator[str | Missing | Picture]:
     """
     if isinstance(images, str | os.PathLike):
         name = os.fspath(images)
-        return iter(scan_flat(name) if os.path.isdir(name) else [name])
+        return iter(scan_flat(name) if is_folder(name) else [name])
     if is_encoded(images):
         return iter([_encoded(images, "images[0]")])
     if hasattr(images, "__array__"):
@@ -247,7 +248,7 @@ def find_images(named: Named | Iterable[Named], listing: bytes = b"", note: Call
     for i, name in enumerate([named] if isinstance(named, str | os.PathLike) else named):
         _refuse_empty(name, f"path {i + 1} of the images")
         for each in _listed(listing) if name == "-" else _matches(os.fspath(name)):
-            found += _images_of(each, note) if os.path.lexists(each) or is_image(each) else [_nothing(each)]
+            found += _images_of(each, note) if is_image(each) or exists(each) else [_nothing(each)]
     nothing = [each for each in found if isinstance(each, _Nothing)]
     if found and len(nothing) == len(found):
         raise DataError(f"{nothing[0].error}; give an image, or a folder with images.")
@@ -294,7 +295,7 @@ def _nothing(name: str) -> _Nothing:
 
 
 def _images_of(name: str, note: Callable[[str], None] | None = None) -> list[Found]:
-    if not os.path.isdir(name):
+    if not is_folder(name):
         return [name]
     try:
         return list(scan_flat(name, note))

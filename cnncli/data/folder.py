@@ -7,10 +7,19 @@ import os
 from collections.abc import Callable, Collection, Iterable, Sequence
 
 from ..errors import DataError, UsageError, brief, printable, quoted
+from . import files
 from .division import FRACTIONS, check_fractions, divide, note_division
 from .groups import Groups
-from .labels import Labels, refuse_strange, survey_labels
-from .layout import Layout, find_layout, inside_classes, names_of_splits, refuse_several
+from .labels import Labelled, Labels, refuse_strange, survey_labels
+from .layout import (
+    Layout,
+    find_layout,
+    inside_classes,
+    names_of_splits,
+    part_called,
+    refuse_several,
+    split_of,
+)
 from .splits import (
     Found,
     Sample,
@@ -21,7 +30,9 @@ from .splits import (
     listed,
     nothing_about,
 )
-from .walk import FORMATS, check_folder, entries, is_folder, is_image, leads_up, walk
+from .suffixes import FORMATS, is_image
+from .walk import check_folder, entries, is_folder, leads_up, walk
+from .webdataset import Written
 
 OF_A_RUN = ("config.json", "images.csv")  # files that the folder of every training has
 
@@ -32,11 +43,13 @@ def survey(root: str | os.PathLike[str], labels: Labels | None = None) -> Survey
     """
     if not isinstance(root, str | os.PathLike):
         raise UsageError(f"the data folder must be a path, not {brief(root)}.")
+    labels = labels or written_labels(os.fspath(root))
     if labels is not None:
         check_folder(os.fspath(root))
-        return survey_labels(os.fspath(root), labels)
-    layout = find_layout(os.fspath(root))
-    return _surveyed(layout, list(layout.folders))
+        looked = survey_labels(os.fspath(root), labels)
+        looked.notes += files.notes(os.fspath(root))
+        return looked
+    return _survey(os.fspath(root))
 
 
 def scan(root: str | os.PathLike[str], fractions: Sequence[float] = FRACTIONS, seed: int = 0,
@@ -55,6 +68,7 @@ def scan(root: str | os.PathLike[str], fractions: Sequence[float] = FRACTIONS, s
     Raises DataError if the folder cannot be used, UsageError if fractions (train, val, test) make no sense.
     """
     check_fractions(fractions)
+    labels = labels or written_labels(root)
     looked = survey(root, labels)
     looked.groups = groups
     if labels is not None:
@@ -70,7 +84,7 @@ def scan(root: str | os.PathLike[str], fractions: Sequence[float] = FRACTIONS, s
                         "more classes.")
     if len(classes) == 1:
         _refuse_one_class(folders["train"], classes[0], found["train"])
-    notes = looked.notes + [note for s, path in folders.items() for note in _notes(path, found[s])]
+    notes = looked.notes + [note for s, path in folders.items() for note in left_out(path, found[s])]
     for name in ("val", "test"):
         if name in found:
             own = folders[name] != looked.root
@@ -95,6 +109,7 @@ def scan_part(root: str | os.PathLike[str], classes: Sequence[str], split: Split
     split of the training does not stand in for it.
     """
     root = os.fspath(root)
+    labels = labels or written_labels(root)
     if labels is None:
         layout = find_layout(root, classes, need_train=False)
         wanted = next((s for s in (split or "test", "val", "train") if s in layout.folders), "train")
@@ -119,7 +134,7 @@ def scan_part(root: str | os.PathLike[str], classes: Sequence[str], split: Split
         _check_classes(folder, found.classes, classes, "which the model does not know", none=(
             f"rename its folders like the model's classes ({listed(classes)}), or give a table of labels with --labels "
             f"FILE.csv. To classify them without labels: cnn predict {quoted(folder)}"))
-    notes = looked.notes + _notes(folder, found)
+    notes = looked.notes + left_out(folder, found)
     if len(looked.folders) > 1:
         inside = f"{wanted}/ in the class folders" if labels is None else f"{wanted} in {labels.name}"
         notes.append(f"The images of {printable(folder if folder != looked.root else inside)} are used.")
@@ -134,10 +149,11 @@ def scan_flat(root: str | os.PathLike[str], note: Callable[[str], None] | None =
     root, found = os.fspath(root), Found()
     check_folder(root)
     paths = sorted(path for path, _ in walk(root, "", found))
+    notes = files.notes(root)
     if not paths:
         raise DataError(f"{printable(root)} holds no images ({FORMATS}){_only_others(found)}; give a folder with some.")
     if note:
-        for sentence in _notes(root, found):
+        for sentence in [*notes, *left_out(root, found)]:
             note(sentence)
     return paths
 
@@ -156,10 +172,53 @@ def _check_classes(folder: str, names: Iterable[str], known: Sequence[str], why:
 # ---- looking through it ----
 
 
+def written_labels(root: str | os.PathLike[str]) -> Labels | None:
+    """Return the table of labels that an archive's files in .cls and .txt are, as WebDataset has them, and the names of
+    archives as parts of the split. None where root is no archive, there are none, or the folders that the images lie in
+    say the same. Raises DataError where an archive cannot be read."""
+    if not isinstance(root, str | os.PathLike):
+        return None
+    said, by_folder = files.written(os.fspath(root))
+    if not said or by_folder or (by_folder is None and _folders_say(os.fspath(root), said)):
+        return None
+    tars = {name: part_called(name) for name in {each.tar for each in said}}
+    if not {"train"} < {part for part in tars.values() if part}:
+        tars = {}
+    images = sorted((each.path, each.label, each.part or tars.get(each.tar)) for each in said)
+    return Labels(os.path.join(root, "*.cls"), tuple(
+        Labelled(path, label, split_of(part) if part else None, number + 1)
+        for number, (path, label, part) in enumerate(images)))
+
+
+def _folders_say(root: str, said: Sequence[Written]) -> bool:
+    """Whether the folders around the images of an archive divide them into the same classes."""
+    try:
+        looked = _survey(root)
+    except DataError:
+        return False
+    label_of, labels, names = {each.path: each.label for each in said}, dict[str, set[str]](), dict[str, set[str]]()
+    count = 0
+    for found in looked.found.values():
+        for name, items in found.classes.items():
+            for path, _ in items:
+                label = label_of.get(path[len(root) :].strip(os.sep).replace(os.sep, "/"))
+                if label is not None:
+                    labels.setdefault(name, set()).add(label)
+                    names.setdefault(label, set()).add(name)
+                    count += 1
+    return count == len(said) and all(len(several) == 1 for several in (*labels.values(), *names.values()))
+
+
+def _survey(root: str) -> Survey:
+    layout = find_layout(root)
+    return _surveyed(layout, list(layout.folders))
+
+
 def _surveyed(layout: Layout, splits: Iterable[str]) -> Survey:
     """Return what lies in these splits' folders. Class folders that have the splits inside them are taken apart."""
     found = {split: _find(layout.folders[split]) for split in splits}
-    looked = Survey(layout.root, layout.folders, found, layout.notes, layout.unlabelled, layout.beside)
+    notes = [*files.notes(layout.root), *layout.notes]
+    looked = Survey(layout.root, layout.folders, found, notes, layout.unlabelled, layout.beside)
     if layout.folders == {"train": layout.root}:
         inside = inside_classes(found["train"])
         if inside is not None:
@@ -233,7 +292,7 @@ def _refuse_one_class(folder: str, name: str, found: Found) -> None:
                     f"of two or more classes{instead}.")
 
 
-def _notes(folder: str, found: Found) -> list[str]:
+def left_out(folder: str, found: Found) -> list[str]:
     """Return sentences about what a split's folder holds beside images in class folders."""
     notes, shown = [], printable(folder)
     if found.empty:

@@ -10,9 +10,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..errors import DataError, UsageError, no_such, printable, quoted
+from .files import exists, is_file, is_folder
 from .layout import split_of
 from .splits import Found, Split, Survey
 from .table import Line, path_inside, read_table
+from .walk import entries
 
 _SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
@@ -96,7 +98,7 @@ class Labels:
                     raise DataError(f"lines {before.line} and {image.line} of {printable(self.name)} give "
                                     f"{printable(inside)} two {what}s, {printable(one or 'none')} and "
                                     f"{printable(other or 'none')}; take one of the lines out.")
-        missing = [i for name, i in lines.items() if not os.path.isfile(os.path.join(root, *name.split("/")))]
+        missing = [i for name, i in lines.items() if not is_file(os.path.join(root, *name.split("/")))]
         if missing:
             self._refuse_missing(missing, root)
         return Labels(self.name, tuple(lines[name] for name in sorted(lines)))
@@ -104,15 +106,15 @@ class Labels:
     def _refuse_missing(self, missing: Sequence[Labelled], root: str) -> None:
         first, n = missing[0], len(missing)
         path = os.path.join(root, *first.file.split("/"))
-        if os.path.lexists(path):
+        if exists(path):
             raise DataError(f"{self._where(first)}: {printable(path)} is no file; name an image file.")
         more = "" if n == 1 else f" ({n:,} lines name files that are not there)"
         folder, name = os.path.split(path)
-        beside = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+        beside = [entry.name for entry in entries(folder)] if is_folder(folder) else []
         near = [entry for entry in beside if os.path.splitext(entry)[0] == name or entry.lower() == name.lower()]
         what = (f"write {printable(near[0])}, which is there" if near
                 else f"write the path from {printable(root)} on, or take the line out")
-        other = None if near else next((folder for folder in _around(root) if os.path.isfile(
+        other = None if near else next((folder for folder in _around(root) if is_file(
             os.path.join(folder, *first.file.split("/")))), None)
         if other is not None:
             what = f"give {quoted(other)}, where the file is, instead of {printable(root)}"
@@ -124,7 +126,7 @@ class Labels:
 
 def _around(root: str) -> list[str]:
     """Return the folders that a table's paths may begin in where it is not this one: those in it, and that around."""
-    within = sorted(entry.path for entry in os.scandir(root) if entry.is_dir())
+    within = [entry.path for entry in entries(root) if entry.is_dir()]
     return [*within, os.path.dirname(os.path.normpath(root)) or os.curdir]
 
 
@@ -155,7 +157,7 @@ def _labelled(line: Line, table: str) -> Labelled:
     return Labelled(line.values["file"], line.values["label"], split, line.number)
 
 
-def survey_labels(root: str, labels: Labels, there: Callable[[str], bool] = os.path.isfile) -> Survey:
+def survey_labels(root: str, labels: Labels, there: Callable[[str], bool] = is_file) -> Survey:
     """Return what a survey of a folder would have found, from a table that was brought ``within`` it. Files that have
     gone since are left out.
     """

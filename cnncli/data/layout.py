@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 
 from ..errors import DataError, printable, quoted
 from .splits import Found, Split, listed
-from .walk import check_folder, entries, filled_folders, images_in, is_folder, is_image, walk
+from .suffixes import is_image
+from .walk import check_folder, entries, filled_folders, images_in, is_folder, walk
 
 PLAIN = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}  # nothing to say of these
 _WHOSE: dict[str, str] = {"train": "training", "val": "validation", "test": "test"}
@@ -59,6 +60,12 @@ def split_of(name: str) -> Split | None:
     """Return the split that a name means, "Training" or "train_set", None where it says anything else, too."""
     candidate = _candidate(name)
     return candidate.split if candidate and not candidate.stem else None
+
+
+def part_called(archive: str) -> Split | None:
+    """Return the split that the name of one of several archives means: "imagenet-train-000012.tar"."""
+    candidate = _candidate(archive.split(".")[0])
+    return candidate.split if candidate else None
 
 
 def is_called_like_a_split(name: str) -> bool:

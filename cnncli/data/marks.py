@@ -5,7 +5,6 @@ them.
 """
 
 import os
-import stat
 from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import blake2b
@@ -14,13 +13,13 @@ from typing import Any
 import numpy as np
 
 from ..kernels import Array
+from . import files
 
 FILE, PIXELS = 0, 1  # the columns of marks, uint64 (n, 2)
 NONE = 0  # in the place of a mark: of an array's file, or of a file that cannot be read
 _CHUNK = 1 << 20
 _IN_CACHE = 1 << 18  # bytes of images that are marked at a time
 _WHOLE = 16 << 20  # bytes of files that are held in memory, to be marked and decoded in one reading
-_AS_IT_IS = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)  # nobody waits for a pipe's other end
 
 
 def of_pixels(pixels: Array) -> int:
@@ -78,17 +77,12 @@ def _weights(count: int) -> Array:
 def whole(path: str | os.PathLike[str]) -> bytes | None:
     """Return a regular file's bytes, to be marked and decoded; None where it cannot be read or is large."""
     try:
-        file = os.open(path, os.O_RDONLY | _AS_IT_IS)
+        with files.reading(path) as (file, size):
+            if size > _WHOLE:
+                return None
+            data = file.read(_WHOLE + 1)
     except (OSError, ValueError):
         return None
-    with os.fdopen(file, "rb") as opened:
-        try:
-            status = os.fstat(file)
-            if not stat.S_ISREG(status.st_mode) or status.st_size > _WHOLE:
-                return None
-            data = opened.read(_WHOLE + 1)
-        except OSError:
-            return None
     return data if len(data) <= _WHOLE else None
 
 
@@ -99,21 +93,13 @@ def of_bytes(data: bytes) -> int:
 
 def of_file(path: str | os.PathLike[str]) -> int:
     """Return the mark of a regular file's bytes."""
-    try:
-        file = os.open(path, os.O_RDONLY | _AS_IT_IS)
-    except (OSError, ValueError):
-        return NONE
     digest = blake2b(digest_size=8)
     try:
-        status = os.fstat(file)
-        if not stat.S_ISREG(status.st_mode):
-            return NONE
-        while part := os.read(file, min(_CHUNK, status.st_size + 1)):
-            digest.update(part)
-    except OSError:
+        with files.reading(path) as (file, size):
+            while part := file.read(min(_CHUNK, size + 1)):
+                digest.update(part)
+    except (OSError, ValueError):
         return NONE
-    finally:
-        os.close(file)
     return _number(digest)
 
 
@@ -140,6 +126,6 @@ def of_files(paths: Sequence[str], sizes: frozenset[int] | None = None) -> Array
 
 def _size(path: str) -> int:
     try:
-        return os.stat(path).st_size
+        return files.size(path)
     except OSError:
         return -1

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from ..atomic import write_atomically
 from ..errors import SaveError, UsageError, brief, printable
 from .layout import is_called_like_a_split
-from .walk import SUFFIXES
+from .suffixes import SUFFIXES
 
 try:
     import fcntl

@@ -12,6 +12,7 @@ from typing import Literal
 
 from ..errors import DataError, printable
 from ..kernels import Array
+from . import files
 from .groups import Groups
 
 Split = Literal["train", "val", "test"]
@@ -58,7 +59,7 @@ class Sample:
             digest.update(self.pixels.tobytes())
             return digest.hexdigest()
         try:
-            return str(os.stat(self.path).st_size)
+            return str(files.size(self.path))
         except OSError:
             return "-1"
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import DataError, UsageError, did_you_mean, printable, reason_of
+from . import files
 
 MOST_BYTES = 1 << 28  # of a table or list; millions of names, and no device that never ends
 _DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
@@ -86,7 +87,7 @@ def path_inside(named: str, root: str) -> str | None:
         spelt.append(named.replace("\\", "/"))
     spelt += [unicodedata.normalize(form, name) for form in ("NFC", "NFD") for name in list(spelt)]
     inside = [_inside(name, root) for name in spelt]
-    there = [name for name in inside if name is not None and os.path.lexists(os.path.join(root, name))]
+    there = [name for name in inside if name is not None and files.exists(os.path.join(root, name))]
     return there[0] if there else inside["\\" in named]  # as it is spelt, but for "\\"
 
 

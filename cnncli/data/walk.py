@@ -1,5 +1,5 @@
-"""Looking at a disk: the entries of a folder that count, and every image in it. Nothing is opened; only names and kinds
-of files are looked at. layout.py and folder.py say what their places mean.
+"""Looking at a disk, or into archives: the entries of a folder that count, and every image in it. No image is opened;
+only names and kinds of files are looked at. layout.py and folder.py say what their places mean.
 """
 
 import os
@@ -9,17 +9,18 @@ from contextlib import suppress
 from pathlib import Path
 
 from ..errors import DataError, printable, reason_of
+from . import files
 from .splits import Found
+from .suffixes import is_image, is_passed_over
 
-SUFFIXES = frozenset(
-    (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".webp")
-)
-FORMATS = "PNG, JPEG, BMP, GIF, TIFF or WebP"
-_LITTER = frozenset(("__macosx", "thumbs.db", "desktop.ini", "@eadir", "$recycle.bin", "system volume information"))
+_COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
+Entry = os.DirEntry[str] | files.Entry
 
 
 def check_folder(root: str) -> None:
-    """Raise DataError where that is no folder, or cannot be asked."""
+    """Raise DataError where that is no folder and no archive, or cannot be asked."""
+    if files.looks_through(root):
+        return
     try:
         mode = os.stat(root).st_mode
     except FileNotFoundError:
@@ -27,16 +28,24 @@ def check_folder(root: str) -> None:
     except (OSError, ValueError) as error:
         raise DataError(f"{printable(root)} cannot be read ({reason_of(error)}); check its path and its "
                         "permissions.") from None
+    if root.lower().endswith(_COMPRESSED):
+        raise DataError(f"{printable(root)} is compressed, and images are read straight from an archive; decompress it "
+                        f"to a .tar file first.")
     if not stat.S_ISDIR(mode):
         raise DataError(f"{printable(root)} is a file, not a folder; give a folder with one sub-folder per class.")
 
 
-def entries(folder: str, hidden: list[str] | None = None, prefix: str = "") -> list[os.DirEntry[str]]:
+def entries(folder: str, hidden: list[str] | None = None, prefix: str = "") -> list[Entry]:
     """Return a folder's entries that are neither hidden nor litter, sorted by name; prefix + the names of folders that
-    are go into `hidden`. Raises DataError."""
+    are go into `hidden`. Those of archives are what lies in them. Raises DataError."""
+    every: list[Entry]
     try:
-        with os.scandir(folder) as found:
-            every = sorted(found, key=lambda e: e.name)
+        inside = files.entries(folder)
+        if inside is not None:
+            every = [*inside]
+        else:
+            with os.scandir(folder) as found:
+                every = sorted(found, key=lambda e: e.name)
     except OSError as error:
         raise DataError(f"{printable(folder)} cannot be read ({reason_of(error)}); check its path and its "
                         "permissions.") from None
@@ -45,12 +54,7 @@ def entries(folder: str, hidden: list[str] | None = None, prefix: str = "") -> l
     return [e for e in every if not is_passed_over(e.name)]
 
 
-def is_passed_over(name: str) -> bool:
-    """Whether a file or folder of that name is hidden, or what a system leaves behind."""
-    return name.startswith(".") or name.lower() in _LITTER
-
-
-def is_folder(entry: os.DirEntry[str]) -> bool:
+def is_folder(entry: Entry) -> bool:
     """Whether it is a folder, or a link to one."""
     try:
         return entry.is_dir()
@@ -58,17 +62,12 @@ def is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def leads_up(entry: os.DirEntry[str]) -> bool:
+def leads_up(entry: Entry) -> bool:
     """Whether it is a link to a folder that it lies in: everything would be found under it again."""
-    if not entry.is_symlink():
+    if isinstance(entry, files.Entry) or not entry.is_symlink():
         return False
     status = entry.stat()
     return (status.st_dev, status.st_ino) in set(_identities(Path(os.path.abspath(entry.path)).parents))
-
-
-def is_image(name: str) -> bool:
-    """Whether a file of that name is called like an image."""
-    return os.path.splitext(name)[1].lower() in SUFFIXES
 
 
 def images_in(folder: str) -> int:
@@ -96,13 +95,13 @@ def walk(folder: str, relative: str, found: Found) -> Iterator[tuple[str, str]]:
     stack = [(folder, relative)]
     while stack:
         folder, relative = stack.pop()
-        try:
-            status = os.stat(folder)
-        except OSError:
+        identity = next(_identities([folder]), None)
+        if identity is None and not files.is_in_archive(folder):  # where nothing leads back up
             continue
-        if (status.st_dev, status.st_ino) in seen:
+        if identity in seen:
             continue
-        seen.add((status.st_dev, status.st_ino))
+        if identity is not None:
+            seen.add(identity)
         below = []
         prefix = f"{relative}/" if relative else ""
         for entry in entries(folder, found.hidden, prefix):
@@ -118,14 +117,14 @@ def walk(folder: str, relative: str, found: Found) -> Iterator[tuple[str, str]]:
         stack += reversed(below)
 
 
-def _identities(folders: Iterable[Path]) -> Iterator[tuple[int, int]]:
+def _identities(folders: Iterable[Path | str]) -> Iterator[tuple[int, int]]:
     for folder in folders:
         with suppress(OSError):
             status = os.stat(folder)
             yield status.st_dev, status.st_ino
 
 
-def _is_file(entry: os.DirEntry[str]) -> bool:
+def _is_file(entry: Entry) -> bool:
     """Whether it is a regular file or a link to one: no FIFO, socket or device, which could block a reader."""
     try:
         return entry.is_file()

@@ -94,6 +94,15 @@ def write_images(directory: str | os.PathLike[str], splits: Arrays, classes: Seq
     for a full disk, for one). progress(done, total) is called from the calling thread.
     """
     check_names(classes)
+    with filled(directory) as folder:
+        _write_all(folder, splits, classes, threads or kernels.available_cpus(), progress)
+    return {split: len(labels) for split, (_, labels) in splits.items()}
+
+
+@contextmanager
+def filled(directory: str | os.PathLike[str]) -> Iterator[Path]:
+    """Hand out a hidden folder in an empty or missing one, to write into. What it holds in the end is moved to the
+    directory, in the order of the names; if something goes wrong, it is removed again."""
     target = check_target(directory)
     made = not target.exists()
     unfinished = target / _UNFINISHED
@@ -104,7 +113,7 @@ def write_images(directory: str | os.PathLike[str], splits: Arrays, classes: Seq
         with ExitStack() as held:
             with suppress(OSError):  # a file system without locks
                 held.enter_context(_locked(unfinished))
-            _write_all(unfinished, splits, classes, threads or kernels.available_cpus(), progress)
+            yield unfinished
         for entry in sorted(unfinished.iterdir()):
             entry.rename(target / entry.name)
         unfinished.rmdir()
@@ -115,7 +124,6 @@ def write_images(directory: str | os.PathLike[str], splits: Arrays, classes: Seq
         if isinstance(error, OSError) and error.filename is None:  # a failed write names nothing
             error.filename = os.fspath(target)
         raise
-    return {split: len(labels) for split, (_, labels) in splits.items()}
 
 
 def _write_all(folder: Path, splits: Arrays, classes: Sequence[str], threads: int, progress: Progress | None) -> None:

@@ -3,7 +3,6 @@ class, and by answering with the class of the most similar training image. Only 
 takes seconds, and the result says how many. evaluate.py asks here; scores.py's Evaluation carries the answer.
 """
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data import Images, Preprocessing, Sample, load_images
+from ..data import Images, Preprocessing, Sample, files, load_images
 from ..plain import in_plain_json
 from .intervals import wilson
 
@@ -107,7 +106,7 @@ def _affordable(training: Sequence[Sample]) -> list[Sample]:
     sizes = []
     for sample in training[:: max(1, len(training) // _PROBED)]:
         with suppress(OSError):
-            sizes.append(os.stat(sample.path).st_size)
+            sizes.append(files.size(sample.path))
     total = sum(sizes)
     fit = max(LEAST, BYTES * len(sizes) // total) if total else KNOWN
     return [training[i] for i in spread(labels, min(KNOWN, fit))]

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from ..data import Data, Images, Sample, Splits, folder_of, load_images, name_of, scan_part
 from ..data.depth import doubts
+from ..data.files import is_folder
 from ..data.images import Cache, check_memory
 from ..data.labels import Labels
 from ..data.sources import Arrays
@@ -138,7 +139,7 @@ def _choose(opened: Opened, data: str | None, split: Split | None, note: Note, l
         if opened.run is None or trained_on is None:
             raise UsageError(f"{printable(opened.path)} lies in no run's folder, so it is not known where its images "
                              f"are; name them: {remedy}")
-        if not os.path.isdir(trained_on):
+        if not is_folder(trained_on):
             raise UsageError(f"the images that {printable(opened.name)} was trained on are no longer in "
                              f"{printable(trained_on)}; name their folder: {remedy}")
         if trained_on != samples.data_folder(opened.run):
@@ -191,7 +192,7 @@ def _loose(opened: Opened) -> str:
 
 def _at_hand(opened: Opened, trained_on: str | None) -> list[Sample]:
     """Return the images that the model was trained on; none if they are not there any more."""
-    if opened.run is None or trained_on is None or not os.path.isdir(trained_on):
+    if opened.run is None or trained_on is None or not is_folder(trained_on):
         return []
     with suppress(DataError, UsageError):
         splits = samples.splits_in(opened.run, trained_on)

@@ -6,13 +6,13 @@ a page of it.
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..data import scan_labelled
+from ..data.files import is_folder
 from ..data.finding import Picture, find_images, image_files
 from ..data.splits import Sample
 from ..errors import DataError, UsageError, printable
@@ -365,7 +365,7 @@ def data_named(names: Sequence[str], listing: bytes = b"") -> Any:
     folder, else the images that are meant, as find_images has them."""
     if not names:
         return None
-    return names[0] if len(names) == 1 and os.path.isdir(names[0]) else find_images(names, listing)
+    return names[0] if len(names) == 1 and is_folder(names[0]) else find_images(names, listing)
 
 
 def labelled(opened: Opened, data: Any, note: Note, remedy: str = "cnn explain --units LAYER DATA"
@@ -375,7 +375,7 @@ def labelled(opened: Opened, data: Any, note: Note, remedy: str = "cnn explain -
     (images, labels)."""
     if data is None:
         return _of_samples(choose(opened, None, None, note, remedy=remedy)[0])
-    if isinstance(data, str | os.PathLike) and Path(data).is_dir():
+    if isinstance(data, str | os.PathLike) and is_folder(data):
         try:
             samples, notes = scan_labelled(data, opened.model.classes)
         except (DataError, UsageError):  # no class folders, or other classes'

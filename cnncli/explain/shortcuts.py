@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from ..data import load_images, scan_labelled
+from ..data.files import is_folder
 from ..data.splits import Sample, listed
 from ..errors import DataError, UsageError, printable
 from ..evaluation.held_out import choose
@@ -216,7 +217,7 @@ def _samples(opened: Opened, data: Any, note: Note) -> list[Sample]:
         return _both(chosen, training)
     if isinstance(data, str) or hasattr(data, "__fspath__"):
         folder = str(data)
-        if not os.path.isdir(folder):
+        if not is_folder(folder):
             raise DataError(f"{printable(folder)} is no folder; give one that has a folder for each class.")
         try:
             chosen, training = choose(opened, folder, None, note, remedy=_REMEDY)

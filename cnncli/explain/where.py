@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from ..data.files import is_folder
 from ..data.finding import Missing, image_files
 from ..data.outputs import Kind, StrPath, marked, write
 from ..evaluation.subject import Subject
@@ -27,7 +28,7 @@ def subject_of(data: Any) -> Subject:
     if data is None:
         return HELD_OUT
     common = None
-    if isinstance(data, str | os.PathLike) and os.path.isdir(data):
+    if isinstance(data, str | os.PathLike) and is_folder(data):
         common = os.path.abspath(data)
     elif isinstance(data, str | os.PathLike | list):
         files = (each.path if isinstance(each, Missing) else each for each in image_files(data))

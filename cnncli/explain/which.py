@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from hashlib import sha256
 
+from ..data.files import is_folder
 from ..data.finding import Found, Images, Missing, Picture, find_images
 from ..data.splits import Sample
 from ..errors import DataError, UsageError, printable, told
@@ -62,7 +63,7 @@ def labels_by_folder(named: Images, images: Iterable[str | Missing | Picture], c
     folder called so. Of images under a folder that was named, the outermost such folder inside it counts, as for ``cnn
     test``, or else that folder itself; of other files, the one that they lie in."""
     names = [named] if isinstance(named, str | os.PathLike) else named if isinstance(named, list | tuple) else []
-    roots = [os.path.abspath(name) for name in names if isinstance(name, str | os.PathLike) and os.path.isdir(name)]
+    roots = [os.path.abspath(name) for name in names if isinstance(name, str | os.PathLike) and is_folder(name)]
     known = set(classes)
     found = {}
     for image in images:

@@ -13,6 +13,7 @@ from typing import Any, TypeGuard
 
 from ..data import Data, Images, Sample, Splits, fold_of, folder_of, load_images, scan
 from ..data.division import groups_by_split, groups_in
+from ..data.files import is_file, is_folder, size
 from ..data.folder import survey
 from ..data.groups import Groups
 from ..data.images import free_memory
@@ -107,7 +108,7 @@ def data_again(run: Run, data: Data | None) -> Data:
     if again is None:
         raise UsageError(f"{printable(run.path)} was trained on arrays in memory; give them again, from Python: "
                          "cnncli.train(arrays, resume=...).")
-    if data is None and not os.path.isdir(str(again)):
+    if data is None and not is_folder(str(again)):
         raise DataError(f"the images that {printable(run.path)} was trained on are no longer in {printable(again)}; "
                         f"say where they are: cnn train DATA --resume {quoted(run.path)}")
     return again
@@ -132,10 +133,10 @@ def data_now(run: Run | None) -> str | None:
     together, as it lay from the runs' folder. Of one that is in neither place, return where it was."""
     was = data_folder(run)
     beside = run.config.get("data_from_runs") if run else None
-    if run is None or was is None or os.path.isdir(was) or not is_path(beside):
+    if run is None or was is None or is_folder(was) or not is_path(beside):
         return was
     moved = os.path.normpath(os.path.join(os.path.abspath(run.path.parent), beside))
-    return moved if os.path.isdir(moved) and splits_in(run, moved) is not None else was
+    return moved if is_folder(moved) and splits_in(run, moved) is not None else was
 
 
 def place(data: Data, runs: str | os.PathLike[str]) -> dict[str, str | None]:
@@ -241,7 +242,7 @@ def seen_among(model: Model, images: Images, training: Sequence[Sample]) -> Arra
     training is what a model of an earlier version, which has no marks, was trained on, where that is at hand."""
     known = model.seen
     if known is None and training:
-        sizes = frozenset(os.stat(sample.path).st_size for sample in images.samples if os.path.isfile(sample.path))
+        sizes = frozenset(size(sample.path) for sample in images.samples if is_file(sample.path))
         known = of_files([sample.path for sample in training], sizes)
     return None if known is None else among(images.marks, known[known != NONE])
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from .._version import __version__
 from ..atomic import write_atomically
 from ..data import Data
+from ..data.files import is_folder
 from ..errors import DataError, UsageError, did_you_mean, printable
 from ..runs import CONFIG, SWEEP, Run, runs_option
 from .options import Options
@@ -74,7 +75,7 @@ class Plan:
             return given
         beside = self.place["data_from_runs"]
         for folder in (self.place["data"], beside and os.path.normpath(self.path / beside)):
-            if folder is not None and os.path.isdir(folder):
+            if folder is not None and is_folder(folder):
                 return folder
         if self.place["data"] is None:
             raise UsageError(f"{printable(self.path)} was trained on arrays in memory; give them again, from Python: "

@@ -12,7 +12,7 @@ from statistics import median
 from ...errors import ImageError, printable
 from ..decode import read_header
 from ..splits import Survey
-from ..walk import is_image
+from ..suffixes import is_image
 from . import telling
 from .facts import Facts
 from .findings import File, Finding
