@@ -18,9 +18,9 @@ from ..errors import DataError, SaveError, UsageError, brief, printable, reason_
 from ..values import as_hinted
 from . import files, tar
 from .archive import SUFFIX
+from .decoding import Progress
 from .exclude import names_of
 from .folder import left_out, survey, written_labels
-from .images import Progress
 from .labels import Labels, labels_of
 from .outputs import check_room
 from .shard_index import NAME, PARTS, ShardIndex
