@@ -20,6 +20,7 @@ from ..errors import UsageError, printable
 from ..kernels import Array
 from .lifeline import Lifeline, start_guardian
 from .reduction import PAUSE, Reduction, wait
+from .shared import SharedReduction
 from .world import World, fail
 
 os.environ.setdefault("MPIR_CVAR_SUPPRESS_ABORT_MESSAGE", "1")  # why all end is said in words of ours
@@ -158,7 +159,9 @@ class Many(World):
                 raise UsageError(f"the processes differ in {what}: rank {rank} on {host} has {printable(other)}, rank "
                                  f"0 on {found[0][1]} has {printable(found[0][0])}; {remedy}")
 
-    def reduction(self, length: int) -> Reduction:
+    def reduction(self, length: int) -> Reduction | SharedReduction:
+        if self.local == self.size:
+            return SharedReduction(self._out, self._back, lambda shape: self.memory(shape, np.float32), length)
         return Reduction(self._out, self._back, length)
 
     def advise(self, sentence: str) -> None:

@@ -29,8 +29,17 @@ def wait(request: Any) -> bool:
     return True
 
 
-def _has_come(request: Any) -> bool:
+def has_come(request: Any) -> bool:
+    """Return whether a message has come or gone."""
     return bool(request.Test())
+
+
+def wait_eagerly(request: Any) -> bool:
+    """Wait until a message has come or gone. A long one goes on only while somebody asks."""
+    while not request.Test():
+        if hasattr(os, "sched_yield"):
+            os.sched_yield()
+    return True
 
 
 class Reduction:
@@ -69,7 +78,7 @@ class Reduction:
     def progress(self, to_the_end: bool = False) -> bool:
         """Send on what can be sent; return whether the slice of this process is on its way to the others."""
         if self._request is None:
-            done = wait if to_the_end else _has_come
+            done = wait_eagerly if to_the_end else has_come
             self._waiting = [request for request in self._waiting if not done(request)]
             if self._waiting:
                 return False
@@ -81,7 +90,7 @@ class Reduction:
     def finish(self) -> Array:
         """Return the sum, when it is there. The next ``start`` overwrites it."""
         self.progress(to_the_end=True)
-        wait(self._request)
+        wait_eagerly(self._request)
         self._kept = []
         return self._sum
 

@@ -19,6 +19,7 @@ from .launcher import here
 
 if TYPE_CHECKING:
     from .reduction import Reduction
+    from .shared import SharedReduction
 
 T = TypeVar("T")
 
@@ -88,7 +89,7 @@ class World:
     def same(self, what: str, value: Any, remedy: str) -> None:
         """Raise UsageError if the processes do not all have this value. what names it, "the version of cnn"."""
 
-    def reduction(self, length: int) -> "Reduction":
+    def reduction(self, length: int) -> "Reduction | SharedReduction":
         """Return what sums arrays of this length over the processes."""
         raise AssertionError("one process has nothing to sum with")
 

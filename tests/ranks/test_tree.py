@@ -1,4 +1,4 @@
-"""tree.py and reduction.py: one order of adding, whoever adds; a sum that is true to float32."""
+"""tree.py, reduction.py and shared.py: one order of adding, whoever adds; a sum that is true to float32."""
 
 import numpy as np
 import pytest
@@ -66,9 +66,11 @@ def test_arrays_are_used_again(rng: np.random.Generator) -> None:
     assert tree.spare[-1] is total
 
 
+@pytest.mark.parametrize("in_memory", [False, True], ids=["sent", "in memory"])
 @pytest.mark.parametrize("length", [1, 2, 7, 1000])
 @pytest.mark.parametrize(("parts", "size"), [(2, 2), (4, 2), (4, 4), (6, 2), (12, 4), (15, 3), (3, 3)])
-def test_a_reduction_adds_as_one_process_does(parts: int, size: int, length: int, rng: np.random.Generator) -> None:
+def test_a_reduction_adds_as_one_process_does(parts: int, size: int, length: int, in_memory: bool,
+                                              rng: np.random.Generator) -> None:
     arrays = several(rng, parts, length)
     each = parts // size
     everybody = [places(rank * each, (rank + 1) * each) for rank in range(size)]
@@ -84,14 +86,15 @@ def test_a_reduction_adds_as_one_process_does(parts: int, size: int, length: int
             found.append(reduction.finish().copy())
         return found
 
-    for found in together(size, work):
+    for found in together(size, work, in_memory):
         for total in found:
             np.testing.assert_array_equal(total, written_out(arrays))
             exact = np.sum(np.array(arrays, np.float64), axis=0)
             np.testing.assert_allclose(total, exact, rtol=0, atol=1e-6 * np.abs(arrays).max() * parts)
 
 
-def test_processes_without_parts_have_a_say_too(rng: np.random.Generator) -> None:
+@pytest.mark.parametrize("in_memory", [False, True], ids=["sent", "in memory"])
+def test_processes_without_parts_have_a_say_too(in_memory: bool, rng: np.random.Generator) -> None:
     arrays = several(rng, 2, 7)
     everybody = [places(0, 2), [], []]  # a last, small batch
 
@@ -103,5 +106,5 @@ def test_processes_without_parts_have_a_say_too(rng: np.random.Generator) -> Non
         reduction.start(own.blocks, everybody)
         return reduction.finish()
 
-    for total in together(3, work):
+    for total in together(3, work, in_memory):
         np.testing.assert_array_equal(total, arrays[0] + arrays[1])

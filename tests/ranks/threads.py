@@ -9,13 +9,15 @@ from typing import Any, TypeVar
 import numpy as np
 
 from cnncli.ranks.reduction import Reduction
+from cnncli.ranks.shared import SharedReduction
 from cnncli.ranks.world import World
 
 T = TypeVar("T")
 
 
 class _Common:
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, in_memory: bool) -> None:
+        self.in_memory = in_memory
         self.size, self.barrier = size, threading.Barrier(size, timeout=60)
         self.slots: list[Any] = [None] * size
         self.posted: dict[tuple[str, int], list[Any]] = {}
@@ -42,6 +44,9 @@ class _Way:
 
     def Iallgatherv(self, send: Any, receive: Any) -> "_Request":
         return self._post(send[0].copy(), lambda every: every, receive)
+
+    def Ibarrier(self) -> "_Request":
+        return self._post(None, lambda every: [], (None, ((), ()), None))
 
     def _post(self, own: Any, pick: Callable[[list[Any]], list[Any]], receive: Any) -> "_Request":
         key = (self._name, self._number)
@@ -110,7 +115,9 @@ class Threads(World):
         found = self.gathered(value)
         assert all(each == found[0] for each in found), what
 
-    def reduction(self, length: int) -> Reduction:
+    def reduction(self, length: int) -> Reduction | SharedReduction:
+        if self._common.in_memory:
+            return SharedReduction(self._out, self._back, lambda shape: self.memory(shape, np.float32), length)
         return Reduction(self._out, self._back, length)
 
     def handed_in(self, value: object) -> Callable[[], object]:
@@ -125,10 +132,10 @@ class Threads(World):
             return self._common.handed[rank].pop(0)
 
 
-def together(size: int, work: Callable[[World], T]) -> list[T]:
-    """Return what work returns in each of so many threads, which wait for each other. Raises what the first one
-    raised."""
-    common = _Common(size)
+def together(size: int, work: Callable[[World], T], in_memory: bool = False) -> list[T]:
+    """Return what work returns in each of so many threads, which wait for each other. in_memory: they sum as processes
+    of one machine do. Raises what the first one raised."""
+    common = _Common(size, in_memory)
     results: list[Any] = [None] * size
     errors: list[BaseException] = []
 

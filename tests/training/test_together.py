@@ -75,8 +75,9 @@ def test_a_step_has_the_bits_of_one_process(processes: int, layers: Any, size: i
         return losses, trainer.logits.copy(), state(net), gradients(net)
 
     expected = learn(ALONE)
-    for found in in_threads(processes, learn):
-        np.testing.assert_equal(found, expected)
+    for in_memory in (False, True):
+        for found in in_threads(processes, learn, in_memory):
+            np.testing.assert_equal(found, expected)
 
 
 def test_what_is_not_finite_ends_all_of_them(rng: np.random.Generator) -> None:
