@@ -3,9 +3,9 @@ files. cached.py says where the file lies and when it may be used.
 
 The file: a head of 4,096 bytes; the pixels of each image, in order, one size each; tables (marks, what the system said
 of the files, counts of values); and JSON with the rest. The head holds a digest of itself, the tables and the JSON. An
-image's pixels are compared with its mark (marks.py) each time they are read, which takes 7 microseconds at 32 x 32
-pixels and 0.1 ms at 224 x 224: less than a hundredth of a step. So a file may be cut or changed at any time, and no
-wrong pixel comes of it. Nothing is mapped into memory: a mapped file that somebody cuts would end the process.
+image's pixels are compared with its mark (marks.py) each time they are read, which takes some 5 microseconds at 32 x 32
+pixels and 0.1 ms at 224 x 224. So a file may be cut or changed at any time, and no wrong pixel comes of it. Nothing is
+mapped into memory: a mapped file that somebody cuts would end the process.
 """
 
 import contextlib
