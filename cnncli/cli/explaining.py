@@ -83,9 +83,8 @@ def command(images: tuple[str, ...], model: Path | None, precision: str | None, 
     the first rather than the second. The true class is known for images of the run, and for images in a folder that is
     named like a class.
     """
-    from ..data.files import is_folder
     from ..data.finding import Missing
-    from ..explain.where import subject_of
+    from ..explain.where import subject_named
     from ..explain.which import images_named
     from ..report.explained import write
 
@@ -106,7 +105,7 @@ def command(images: tuple[str, ...], model: Path | None, precision: str | None, 
         note(sentence)
     skipped, written, page = list[tuple[str, str]](), list[dict[str, Any]](), None
     how: dict[str, Any] = {"method": method, "target": target, "layer": layer, "seed": seed}
-    subject = subject_of((images[0] if len(images) == 1 and is_folder(images[0]) else found) if images else None)
+    subject = subject_named(images, found)
     located = compared(opened, found, subject, truth, boxes, out, force, how)
     with progress("explaining", len(found)) as shown:
         for each in write(opened, found, out, **how, force=force, note=note, truths=truths, chosen=chosen,

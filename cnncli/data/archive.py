@@ -272,18 +272,17 @@ def archive_at(path: str) -> Archive | None:
 def find(path: str | os.PathLike[str]) -> tuple[Archive, str] | None:
     """Return the archive that a path leads into, and how it goes on inside; None where it leads into none."""
     place = os.path.abspath(path)
-    if _KNOWN:
-        for above in _and_above(place):
-            if above in _KNOWN:
-                return _KNOWN[above], _inside(place, above)
+    for root, archive in tuple(_KNOWN.items()):
+        if place.startswith(root) and place[len(root) :][:1] in ("", os.sep) and os.path.lexists(root):
+            return archive, _inside(place, root)
     there = next((above for above in _and_above(place) if os.path.lexists(above)), place)
     if there == place and not place.lower().endswith(SUFFIX):
         return None
     try:
-        archive = archive_at(there)
+        found = archive_at(there)
     except DataError:  # who names the archive itself is told why
         return None
-    return None if archive is None else (archive, _inside(place, there))
+    return None if found is None else (found, _inside(place, there))
 
 
 def _tars(root: str) -> dict[str, str]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 from ..errors import printable
 from .archive import AS_IT_IS, SUFFIX, archive_at, find
@@ -72,16 +72,16 @@ def opened(path: StrPath) -> BinaryIO | None:
 @contextmanager
 def reading(path: StrPath) -> Iterator[tuple[BinaryIO, int]]:
     """Open a regular file, on the disk or in an archive; hand it out with its size. Raises OSError, ValueError."""
-    archived = opened(path)
-    if archived is not None:
-        with archived:
-            yield archived, size(path)
+    found = find(path)
+    if found is not None and found[0].has(found[1]):
+        with found[0].open(found[1]) as archived:
+            yield archived, found[0].size(found[1])
         return
-    with open(os.open(path, os.O_RDONLY | AS_IT_IS), "rb", buffering=0) as file:
+    with open(os.open(path, os.O_RDONLY | AS_IT_IS), "rb") as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
             raise OSError("it is no regular file")
-        yield cast(BinaryIO, file), status.st_size
+        yield file, status.st_size
 
 
 def is_in_archive(path: StrPath) -> bool:

@@ -80,10 +80,10 @@ def whole(path: str | os.PathLike[str]) -> bytes | None:
         with files.reading(path) as (file, size):
             if size > _WHOLE:
                 return None
-            data = file.read(_WHOLE + 1)
+            data = file.read(size + 1)
     except (OSError, ValueError):
         return None
-    return data if len(data) <= _WHOLE else None
+    return data if len(data) <= size else None  # it grows
 
 
 def of_bytes(data: bytes) -> int:

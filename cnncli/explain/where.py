@@ -5,7 +5,7 @@ pictures.py, shortcut_sheet.py and report/unit_page.py write there."""
 import itertools
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,13 @@ def subject_of(data: Any) -> Subject:
             common = os.path.commonpath({os.path.dirname(os.path.abspath(each)) for each in files
                                          if isinstance(each, str)})
     return Subject(common, None, own=False)
+
+
+def subject_named(names: Sequence[str], found: Any) -> Subject:
+    """Return the same for the names on a command line, and the images that they stand for."""
+    if not names:
+        return HELD_OUT
+    return subject_of(names[0] if len(names) == 1 and is_folder(names[0]) else found)
 
 
 @contextmanager

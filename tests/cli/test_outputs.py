@@ -67,6 +67,7 @@ CASES = {
     "sweeps": Case("sweep", "photos lr=0.1 --runs {out}", "", folder=True),
     "sample": Case("sample", "{out}", "", folder=True, new=True),
     "import": Case("import", "set.npz {out}", "", folder=True, new=True),
+    "pack": Case("pack", "photos {out}", "", folder=True, new=True),
 }
 # The paths that a command only reads.
 READ = {"train": {"data", "exclude", "labels"}, "sweep": {"data", "exclude", "labels"},
@@ -74,11 +75,12 @@ READ = {"train": {"data", "exclude", "labels"}, "sweep": {"data", "exclude", "la
         "check": {"folder", "models", "exclude", "labels"},
         "inspect": {"model", "named"}, "visualize-filters": {"model"}, "explain": {"model", "truth"},
         "export": {"model"}, "quantize": {"model", "named", "data", "labels"}, "features": {"model"},
-        "import": {"sources"}, "page": {"model"}, "runs": {"runs"}, "watch": {"runs"}}
+        "import": {"sources"}, "pack": {"folder", "labels", "exclude"}, "page": {"model"}, "runs": {"runs"},
+        "watch": {"runs"}}
 WRITTEN = {"train": {"runs", "tensorboard"}, "sweep": {"runs", "tensorboard"}, "test": {"out"}, "predict": {"table"},
            "check": {"exclude_list", "sheet"}, "inspect": {"out", "draw"}, "visualize-filters": {"out"},
            "explain": {"out"}, "export": {"file"}, "quantize": {"out"}, "features": {"out"}, "page": {"out"},
-           "sample": {"directory"}, "import": {"directory"}}
+           "sample": {"directory"}, "import": {"directory"}, "pack": {"directory"}}
 # Of several files, the one whose lock stands for all of them: of a command's, or of a case's.
 FIRST = {"test": "report.html", "explain": "explained-loose.png", "visualize-filters": "filters-conv1.png",
          "inspect": "conv1.png", "train": "lr.csv", "units": "units-conv1.png", "drawing": "n.svg",

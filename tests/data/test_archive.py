@@ -1,26 +1,22 @@
-"""data/archive.py and files.py: archives as folders, indices that do not fit, and archives of others: WebDataset's
-conventions, and what is hostile or damaged."""
+"""data/archive.py and files.py: archives as folders, and what is hostile or damaged in them."""
 
-import io
 import os
 import shutil
 import tarfile
 import threading
-from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from cnncli.data import archive, files, scan, scan_flat, shard_index, tar
+from cnncli.data import archive, files, scan, scan_flat
+from cnncli.data.decode import decode
 from cnncli.data.finding import Missing, find_images, image_files
-from cnncli.data.folder import survey, written_labels
 from cnncli.data.pack import pack_images
 from cnncli.data.walk import check_folder, entries, filled_folders, images_in
-from cnncli.data.webdataset import classes_of
 from cnncli.errors import DataError, ImageError
 
 from ..pictures import CLASSES, make_folder
+from .tars import png, relatives, write_tar
 
 
 @pytest.fixture
@@ -33,28 +29,6 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def shards(photos: Path) -> Path:
     pack_images("photos", "shards", shard_size=10_000)
     return Path("shards")
-
-
-def write_tar(path: str | Path, members: Mapping[str, bytes | tuple[bytes, str]]) -> None:
-    """Write an archive of files; a pair is the kind of a member and what it leads to."""
-    with tarfile.open(path, "w") as made:
-        for name, content in members.items():
-            info = tarfile.TarInfo(name.partition("#")[0])
-            if isinstance(content, tuple):
-                info.type, info.linkname = content
-                made.addfile(info)
-            else:
-                info.size = len(content)
-                made.addfile(info, io.BytesIO(content))
-
-
-def png(photos: Path, name: str = "ant/00") -> bytes:
-    return (photos / f"{name}.png").read_bytes()
-
-
-def relatives(data: str | Path) -> list[str]:
-    splits = scan(data)
-    return sorted(sample.relative for part in (splits.train, splits.val, splits.test) for sample in part)
 
 
 # ---- archives as folders ----
@@ -139,6 +113,8 @@ def test_archives_that_change_are_read_anew(photos: Path, shards: Path) -> None:
     write_tar("one.tar", {"ant/a.png": png(photos), "bee/c.png": png(photos), "bee/d.png": png(photos)})
     assert relatives("one.tar") == ["ant/a.png", "bee/c.png", "bee/d.png"]
     shutil.rmtree("shards")
+    assert not files.is_folder("shards")
+    assert not files.is_file("shards/ant/00.png")
     shutil.copytree("photos", "shards")
     assert relatives("shards") == relatives("photos")
 
@@ -156,8 +132,6 @@ def test_an_archive_that_is_changed_while_it_is_read(photos: Path) -> None:
         opened[0].open(opened[1])
     with open("one.tar", "r+b") as file:
         file.truncate(1000)
-    from cnncli.data import decode
-
     with pytest.raises(ImageError, match="the archive that it lies in has been changed"):
         decode("one.tar/bee/b.png", True)
 
@@ -204,183 +178,6 @@ def test_windows_of_files(photos: Path) -> None:
         file.seek(-1)
     assert file.seekable()
     assert file.readable()
-
-
-# ---- the index ----
-
-
-def index_of(folder: Path) -> shard_index.ShardIndex:
-    sizes = {path.name: path.stat().st_size for path in folder.glob("*.tar")}
-    return shard_index.read_index(str(folder / shard_index.NAME), sizes)
-
-
-def test_an_index_says_what_the_archives_hold(shards: Path) -> None:
-    index = index_of(shards)
-    assert index.classes == list(CLASSES)
-    assert index.by_folder
-    for i, path in enumerate(index.paths):
-        data = (shards / index.tars[index.tar[i]]).read_bytes()
-        assert data[index.start[i] : index.start[i] + index.size[i]] == Path("photos", path).read_bytes()
-        assert index.classes[index.label[i]] == path.split("/")[0]
-    with np.load(shards / shard_index.NAME, allow_pickle=False) as arrays:
-        assert arrays["start"].tolist() == index.start.tolist()
-    assert index.data() == (shards / shard_index.NAME).read_bytes()
-
-
-def test_with_an_index_no_archive_is_read_through(shards: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tar, "read", lambda file: pytest.fail("read through"))
-    assert len(relatives("shards")) == 12
-
-
-@pytest.mark.parametrize("change", ["size", "content", "more", "cut", "damaged", "pickle", "empty", "version"])
-def test_an_index_that_does_not_fit_is_not_used(photos: Path, shards: Path, change: str) -> None:
-    index, first = shards / shard_index.NAME, shards / "images-000000.tar"
-    words = "does not fit the archives beside it (it is damaged)"
-    expected = relatives("photos")
-    if change == "size":
-        first.write_bytes(first.read_bytes() + bytes(10240))
-        words = "(images-000000.tar has 20,480 bytes, and had 10,240)"
-    elif change == "content":  # as large as before
-        members = {f"fly/{i}.png": png(photos) for i in range(2)} | {"x.txt": bytes(6000)}
-        write_tar(first, members)
-        assert first.stat().st_size == 10240
-        words = "(images-000000.tar has been changed)"
-        kept = {path for i, path in enumerate(index_of(shards).paths) if index_of(shards).tar[i] != 0}
-        expected = sorted({"fly/0.png", "fly/1.png"} | kept)
-    elif change == "more":
-        write_tar(shards / "more.tar", {"ant/more.png": png(photos)})
-        words, expected = "(it does not know more.tar)", sorted([*expected, "ant/more.png"])
-    elif change == "cut":
-        index.write_bytes(index.read_bytes()[:-500])
-    elif change == "damaged":
-        data = bytearray(index.read_bytes())
-        data[2000:2100] = bytes(100)
-        index.write_bytes(data)
-    elif change == "pickle":
-        np.savez(index, version=np.array([{}], object))
-    elif change == "empty":
-        index.write_bytes(b"")
-    else:
-        with np.load(index) as arrays:
-            np.savez(index, **{**arrays, "version": np.array(9)})
-        words = "(another version of cnn wrote it)"
-    before = {path.name: path.read_bytes() for path in shards.iterdir()}
-    assert relatives("shards") == expected
-    [note] = [note for note in scan("shards").notes if shard_index.NAME in note]
-    assert note.startswith("shards/cnn-index.npz does not fit the archives beside it")
-    assert words in note
-    assert note.endswith("they were read through. To have one that fits, pack the images again.")
-    assert before == {path.name: path.read_bytes() for path in shards.iterdir()}
-
-
-def test_numbers_of_an_index_are_not_trusted(shards: Path) -> None:
-    with np.load(shards / shard_index.NAME) as arrays:
-        good = dict(arrays)
-
-    def refused(**changed: object) -> None:
-        np.savez(shards / shard_index.NAME, **{**good, **changed})
-        with pytest.raises(shard_index.Unfit, match="it is damaged"):
-            index_of(shards)
-
-    def text(*names: str) -> object:
-        return np.frombuffer("\0".join(names).encode(), np.uint8)
-
-    paths = bytes(good["paths"]).decode().split("\0")
-    np.savez(shards / shard_index.NAME, **good)
-    assert index_of(shards).paths == paths
-    for name in ("tar", "start", "size", "label", "part"):
-        for value in (-512, 1 << 30):
-            array = good[name].copy()
-            array[3] = max(min(value, np.iinfo(array.dtype).max), np.iinfo(array.dtype).min)
-            refused(**{name: array})
-        refused(**{name: good[name][:-1]})
-        refused(**{name: good[name].astype(np.float64)})
-        refused(**{name: good[name][:, None]})
-    refused(start=good["start"] + 1)
-    for bad in ("../a.png", "/a.png", "a//b.png", "a/./b.png", "a/..", "", "b/"):
-        refused(paths=text(bad, *paths[1:]))
-        refused(paths=text(*paths[:-1], bad))
-    refused(paths=text(paths[1], *paths[1:]))
-    refused(paths=text(), tar=good["tar"][:0], start=good["start"][:0], size=good["size"][:0],
-            label=good["label"][:0], part=good["part"][:0])
-    np.savez_compressed(shards / shard_index.NAME, **good)
-    with pytest.raises(shard_index.Unfit):
-        index_of(shards)
-
-
-def test_an_archive_that_an_index_lists_and_is_not_there(shards: Path) -> None:
-    (shards / "images-000001.tar").unlink()
-    with pytest.raises(DataError, match=r"shards lacks images-000001.tar, which its index lists; put it there, or "
-                                        r"delete \S*shards/cnn-index.npz to use the archives that there are\."):
-        scan("shards")
-    (shards / shard_index.NAME).unlink()
-    assert 0 < len(relatives("shards")) < 12
-
-
-# ---- WebDataset's archives ----
-
-
-def test_classes_as_numbers(photos: Path) -> None:
-    """Images in no class folders, with .cls: a table of labels."""
-    write_tar("one.tar", {f"{i:03}.{kind}": png(photos) if kind == "png" else str(i % 3).encode()
-                          for i in range(12) for kind in ("png", "cls")})
-    splits = scan("one.tar")
-    assert splits.classes == ["0", "1", "2"]
-    assert {sample.relative: sample.label for sample in splits.train + splits.val + splits.test} == {
-        f"{i:03}.png": i % 3 for i in range(12)}
-    assert not any("not called like" in note for note in splits.notes)
-
-
-def test_parts_by_the_names_of_archives(photos: Path) -> None:
-    os.mkdir("sets")
-    for part, count in (("train", 6), ("validation", 4)):
-        for number in range(2):
-            write_tar(f"sets/imagenet-{part}-00000{number}.tar", {
-                f"{part}{number}{i}.{kind}": png(photos) if kind == "png" else b"%d\n" % (i % 2)
-                for i in range(count) for kind in ("png", "cls")})
-    splits = scan("sets")
-    assert [len(part) for part in (splits.train, splits.val)] == [10, 8]  # one of each class is held out for the test
-    assert all(sample.relative.startswith("validation") for sample in splits.val)
-
-
-def test_folders_that_say_the_same_stay_the_classes(photos: Path) -> None:
-    write_tar("one.tar", {f"{name}/{i}.{kind}": png(photos) if kind == "png" else b"%d" % label
-                          for label, name in enumerate(("zebra", "ant")) for i in range(4) for kind in ("png", "cls")})
-    assert written_labels("one.tar") is None
-    assert scan("one.tar").classes == ["ant", "zebra"]
-    write_tar("two.tar", {f"{name}/{i}.{kind}": png(photos) if kind == "png" else b"%d" % (i % 2)
-                          for name in ("ann", "bob") for i in range(4) for kind in ("png", "cls")})
-    assert scan("two.tar").classes == ["0", "1"]  # the folders are those of people
-
-
-def test_several_images_of_a_sample_and_names_with_dots(photos: Path) -> None:
-    image = png(photos)
-    write_tar("one.tar", {"a/x.left.png": image, "a/x.right.png": image, "a/x.cls": b"cat", "a/x.json": b"{}",
-                          "a/y.png": image, "a/y.bmp": image, "a/y.cls": b"dog", "a/z.v2.png": image,
-                          "a/z.v2.cls": b"dog", "a/z.cls": b"cat", "a/w.png": image, "a/readme.md": b"",
-                          "a/v.png": image, "a/v.cls": b" \n"})
-    looked = survey("one.tar")
-    assert {path: name for name, items in looked.found["train"].classes.items() for _, path in items} == {
-        "a/x.left.png": "cat", "a/x.right.png": "cat", "a/y.png": "dog", "a/y.bmp": "dog", "a/z.v2.png": "dog"}
-
-
-def test_texts() -> None:
-    numbers = {"a": "0", "b": "1", "c": "0"}
-    assert classes_of(numbers, {"a": "ant", "b": "bee", "c": "ant"}) == {"a": "ant", "b": "bee", "c": "ant"}
-    assert classes_of(numbers, {"a": "an ant", "b": "bee", "c": "two ants"}) == numbers
-    assert classes_of(numbers, {"a": "ant", "b": "ant", "c": "ant"}) == numbers
-    assert classes_of(numbers, {"a": "ant"}) == numbers
-    assert classes_of({}, {"a": "ant", "b": "bee", "c": "ant", "d": "bee"}) == {
-        "a": "ant", "b": "bee", "c": "ant", "d": "bee"}
-    assert classes_of({}, {"a": "a photograph", "b": "another", "c": "a third"}) == {}
-    assert classes_of({"a": "x" * 300, "b": "two\nlines", "c": "1"}, {}) == {"c": "1"}
-
-
-def test_archives_without_classes(photos: Path) -> None:
-    write_tar("one.tar", {f"{i}.png": png(photos) for i in range(4)})
-    with pytest.raises(DataError, match=r"the images of one\.tar lie directly in it"):
-        scan("one.tar")
-    assert scan_flat("one.tar") == [f"one.tar/{i}.png" for i in range(4)]
 
 
 # ---- hostile and damaged archives ----

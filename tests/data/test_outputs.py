@@ -33,6 +33,7 @@ WRITERS = {
     "atomic.py": "it is what writes",
     "cli/command.py": "the text of a help, into memory",
     "data/outputs.py": "it is what is asked",
+    "data/pack.py": "into a folder that is held, and was empty",
     "data/writing.py": "into a folder that is held, and was empty",
     "evaluation/validated.py": "into the folder of a fold, which is new and locked",
     "runs/begin.py": "a run's folder, of a new name",

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Sequence
 from ... import kernels
 from ...ranks.world import world
 from .. import depth
+from .. import files as files_of
 from ..division import FRACTIONS, divide, few_groups, groups_by_split, notes_on_groups
 from ..folder import other_files, survey
 from ..groups import Groups
@@ -54,9 +55,11 @@ def check(root: str | os.PathLike[str], *, seed: int = 0, exclude: Collection[st
     for file in files:
         counts[names[0] if file.label is None else file.label][file.split or "train"] += 1
     drawn = [split for split, samples in splits.items() if split not in looked.folders and samples]
-    notes = looked.notes + [note for part, found in looked.found.items()
+    archives = files_of.notes(looked.root)
+    notes = [note for note in looked.notes if note not in archives] + [note for part, found in looked.found.items()
                             for note in other_files(looked.folders[part], found)]
-    findings = [*rules.of_images(items), *rules.of_layout(looked), *rules.of_classes(looked, counts)]
+    findings = [Finding("archive", (), sentence) for sentence in archives]
+    findings += [*rules.of_images(items), *rules.of_layout(looked), *rules.of_classes(looked, counts)]
     if groups:
         divided = Splits(names, splits["train"], splits["val"], splits["test"])
         missing = [split for split in ("val", "test") if split not in looked.folders]

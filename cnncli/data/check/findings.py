@@ -54,6 +54,7 @@ KINDS = {
     "missed-image": Kind("warning", "an image whose name does not say so; training leaves it out"),
     "loose-image": Kind("warning", "an image in no class folder; training leaves it out"),
     "special-file": Kind("warning", "named like an image, but no regular file; training leaves it out"),
+    "archive": Kind("warning", "it is damaged, does not fit its index, or holds files that training passes over"),
     "hidden-folder": Kind("warning", "holds images, but its name hides it; training leaves it out"),
     "beside-train": Kind("warning", "lies beside train/; training leaves it out"),
     "empty-class": Kind("warning", "a class folder without images; it is left out"),
