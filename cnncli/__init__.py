@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from .page.writing import Written
     from .quantising.quantise import Quantised, quantise
     from .report.files import write as write_report
+    from .report.merging import Merged, merge_predictions
     from .runs.answering import features, predict, summarise
     from .runs.kept import Row
     from .runs.latest import find_run
@@ -79,6 +80,7 @@ _HOMES = {
     "Imported": ("data.importing", "Imported"),
     "ListedRun": ("evaluation.listing", "ListedRun"),
     "Live": ("watching.live", "Live"),
+    "Merged": ("report.merging", "Merged"),
     "Missing": ("data.finding", "Missing"),
     "Model": ("model", "Model"),
     "ModelTest": ("evaluation.evaluate", "ModelTest"),
@@ -126,6 +128,7 @@ _HOMES = {
     "list_runs": ("evaluation.listing", "list_runs"),
     "load": ("runs.opened", "load"),
     "loss": ("loss", ""),
+    "merge_predictions": ("report.merging", "merge_predictions"),
     "optim": ("optim", ""),
     "pack_images": ("data.pack", "pack_images"),
     "predict": ("runs.answering", "predict"),
@@ -143,14 +146,14 @@ _HOMES = {
 }
 
 __all__ = ["CrossValidation", "Drawn", "ExplainedUnits", "Explanation", "Exported", "Features", "Finding", "Imported",
-           "ListedRun", "Live", "Missing", "Model", "ModelTest", "Network", "Observer", "Observers", "Packed",
+           "ListedRun", "Live", "Merged", "Missing", "Model", "ModelTest", "Network", "Observer", "Observers", "Packed",
            "Prediction", "Quantised", "RangeTest", "Report", "Row", "Run", "Sanity", "Server", "Sheet", "Shortcuts",
            "Summary", "Sweep", "TensorBoard", "Tracker", "Trainer", "TrainingSummary", "Trust", "Written",
            "__version__", "architecture", "check", "compare_runs", "cross_validate", "draw_activations",
            "draw_explanations", "draw_filters", "errors", "evaluate", "explain", "explain_units", "explanations",
            "export_model", "features", "find_images", "find_lr", "find_run", "import_images", "layers", "list_runs",
-           "load", "loss", "optim", "pack_images", "predict", "quantise", "sanity", "shortcuts", "summarise", "sweep",
-           "train", "trust", "watch", "write_page", "write_report", "write_sample"]
+           "load", "loss", "merge_predictions", "optim", "pack_images", "predict", "quantise", "sanity", "shortcuts",
+           "summarise", "sweep", "train", "trust", "watch", "write_page", "write_report", "write_sample"]
 
 
 if not TYPE_CHECKING:  # so that type checkers refuse a name that is misspelt

@@ -80,6 +80,14 @@ def is_terminal(stream: Any = None) -> bool:
         return False
 
 
+def is_stdout(path: str) -> bool:
+    """Return whether standard output goes into a file."""
+    try:
+        return sys.stdout is not None and os.path.samestat(os.fstat(sys.stdout.fileno()), os.stat(path))
+    except (OSError, ValueError):
+        return False
+
+
 def console(stderr: bool = False) -> "Console":
     """Return a rich console for tables, on stdout or stderr: no colour where NO_COLOR is set or nobody watches, no
     markup or emoji codes (class names are shown as they are)."""

@@ -1,7 +1,6 @@
 """``cnn predict``: parse, call cnncli/model/predict.py, and print a table or JSON as the answers come."""
 
 import errno
-import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
@@ -31,10 +30,12 @@ from .output import emit, is_terminal, note, report_skipped
 from .progress import Progress, progress
 
 if TYPE_CHECKING:
+    from ..data.finding import Found
     from ..model import Prediction
+    from ..report.parts import JsonList, Part
     from ..report.predictions import Table
+    from ..runs.opened import Opened
 
-LISTED_IN_JSON = 5  # labels that each item's top holds unless --top says otherwise
 ALL = "all"
 WIDEST_PATH = 80
 FEW = 200  # images that are judged before anyone asks how far it has got
@@ -47,6 +48,7 @@ EXAMPLES = (
     ("cnn predict photos/ --reject 0.95", "print unknown for images that the model is not sure of"),
     ("cnn predict photo.jpg -m efficientnet_lite0", "use ImageNet's thousand classes, without training"),
     ("find . -name '*.png' -print0 | cnn predict -", "read the paths of the images from standard input"),
+    ("cnn predict photos/ --shard 3/8 --json > part-3.json", "judge the third of eight parts, for cnn merge"),
 )
 
 
@@ -76,6 +78,9 @@ class Top(Whole):
 @click.option("--reject", type=float, metavar="ACCURACY",
               help="Print unknown for images that the model is not sure of. The threshold is chosen on the validation "
               "images, so that this share of the other answers is right, like 0.95.")
+@click.option("--shard", metavar="K/N",
+              help="Judge only part K of N of the images, as 3/8, so that several machines share the work: the images "
+              "K, K+N and so on of the list. With --json or --csv, cnn merge joins the parts.")
 @json_option
 @tta_option
 @strict_option
@@ -83,8 +88,8 @@ class Top(Whole):
 @force_option
 @threads_option
 def command(images: tuple[str, ...], model: Path | None, precision: str | None, top: int | str | None,
-            table: str | None, reject: float | None, force: bool, as_json: bool, strict: bool, exact: bool | None,
-            tta: bool) -> int:
+            table: str | None, reject: float | None, shard: str | None, force: bool, as_json: bool, strict: bool,
+            exact: bool | None, tta: bool) -> int:
     """Print the label of each image, and how probable it is.
 
     IMAGE is a file, a folder with images, a pattern like 'photos/*.png', or - for a list of paths on standard input.
@@ -94,18 +99,21 @@ def command(images: tuple[str, ...], model: Path | None, precision: str | None, 
     entry for each image; its "model" is the model's file. With --reject, JSON
     has two more entries for each image: "rejected" is true if the answer is withheld, and "withheld" says why. "unsure"
     means that the probability is too low, "strange" that the image looks like none of the classes. "top" still has the
-    likeliest labels.
+    likeliest labels. With --shard, JSON is an object with such a list as its "predictions", and a table has one column
+    more.
     """
+    from ..data.dealing import shard_of
     from ..data.finding import find_images
-    from ..data.images import forgiven_in_words
     from ..errors import DataError, UsageError
     from ..model.predict import check_reject, predict
+    from ..report.parts import JsonList
     from ..report.predictions import TABLE, Table, as_item
 
     if reject is not None:
         check_reject(reject)
     if table == "-" and as_json:
         raise UsageError("--csv - and --json both write to standard output; give a file with --csv.")
+    own = shard_of(shard) if shard else None
     opened = open_and_say(precise(model, precision))
     loaded = opened.model
     loaded.network.exact = bool(exact)
@@ -113,38 +121,60 @@ def command(images: tuple[str, ...], model: Path | None, precision: str | None, 
     if not found:
         raise DataError("the list on standard input is empty; give at least one image.")
     shown = _count(top, as_json, len(loaded.classes))
-    if follows(lambda: predict(loaded, found, top=shown, reject=reject, tta=tta)):
+    chosen, part = _dealt(found, own, images, opened, top=shown, reject=reject, tta=tta)
+    if follows(lambda: predict(loaded, chosen, top=shown, reject=reject, tta=tta)):
         return 0
     rows = Table(shown, shown=table == "-" and sys.stdout is not None and sys.stdout.isatty(),
-                 rejecting=reject is not None, model=str(opened.path)) if table else None
+                 rejecting=reject is not None, model=str(opened.path), part=part) if table else None
     failed: list[tuple[str, str]] = []
     forgiven: list[tuple[str, str]] = []
     watched = not is_terminal(sys.stdout) or (rows is not None and not as_json)
     read = [item for item in found if isinstance(item, str)]
     with (opened.claim({table: TABLE} if table and table != "-" else {}, reads=read, force=force),
-          progress("judging", len(found)) if watched and len(found) > FEW else nullcontext() as bar):
-        judged = predict(loaded, found, top=shown, reject=reject, tta=tta, note=note)
+          progress("judging", len(chosen)) if watched and len(chosen) > FEW else nullcontext() as bar):
+        judged = predict(loaded, chosen, top=shown, reject=reject, tta=tta, note=note)
         answers = _watched(judged, failed, forgiven, strict, rows, bar)
         if as_json:
-            _print_json(as_item(answer, reject is not None, str(opened.path)) for answer in answers)
+            _print_json((as_item(answer, reject is not None, str(opened.path)) for answer in answers), JsonList(part))
         elif rows:
             for _ in answers:
                 pass
         else:
-            paths = [item if isinstance(item, str) else item.path for item in found]
-            _print_table(answers, paths, loaded.classes, shown, loaded.has_positions)
+            _print_table(answers, chosen, loaded.classes, shown, loaded.has_positions)
         if strict and failed:
             raise DataError(failed[0][1])
         if rows and table:
             _write(rows, table)
+    return _end(failed, forgiven, len(chosen))
+
+
+def _dealt(found: "list[Found]", shard: tuple[int, int] | None, given: Sequence[str], opened: "Opened", *, top: int,
+           reject: float | None, tta: bool) -> "tuple[list[Found], Part | None]":
+    """Return the images to judge, and the part of all that they are, if it is one; say how many they are."""
+    from ..data.dealing import dealt
+    from ..report.parts import part_of
+
+    if shard is None:
+        return found, None
+    part = part_of(shard, found, given, opened, top=top, reject=reject, tta=tta)
+    note(f"Part {part.part} of {part.of}: {part.size:,} of {len(found):,} image{'s' * (len(found) > 1)}.")
+    return [*dealt(found, shard)], part
+
+
+def _end(failed: list[tuple[str, str]], forgiven: list[tuple[str, str]], images: int) -> int:
+    """Say which images could not be used, or are damaged; return the exit code."""
+    from ..data.images import forgiven_in_words
+
     for sentence in forgiven_in_words(forgiven):
         note(sentence)
-    code = report_skipped(failed, len(found) - len(failed))
-    return 1 if len(failed) == len(found) else code
+    code = report_skipped(failed, images - len(failed))
+    return 1 if failed and len(failed) == images else code
 
 
 def _count(top: int | str | None, as_json: bool, classes: int) -> int:
     """Return how many labels are shown for each image."""
+    from ..report.parts import LISTED_IN_JSON
+
     if isinstance(top, str):
         return classes
     return min(top or (LISTED_IN_JSON if as_json else 1), classes)
@@ -178,24 +208,26 @@ def _write(rows: "Table", table: str) -> None:
         note(f"{table}: {rows.rows:,} row{'s' * (rows.rows != 1)}.")
 
 
-def _print_json(items: Iterable[dict[str, Any]]) -> None:
-    """Print an array, an item a line, as the items come; the array is closed also where they end in an error."""
-    emit("[")
-    separator = ""
+def _print_json(items: Iterable[dict[str, Any]], form: "JsonList") -> None:
+    """Print a list, an item a line, as the items come; it is closed also where they end in an error."""
+    if sys.stdout is None:
+        raise OSError(errno.EBADF, "standard output is closed")
+    sys.stdout.write(form.opening())
+    sys.stdout.flush()  # what a process leaves that is killed says which part it was
     try:
         for item in items:
-            sys.stdout.write(f"{separator}  {json.dumps(item, allow_nan=False)}")
-            separator = ",\n"
+            sys.stdout.write(form.item(item))
     finally:
-        emit("\n]" if separator else "]")
+        emit(form.closing())
 
 
-def _print_table(answers: "Iterable[Prediction]", paths: Sequence[str], classes: Sequence[str], top: int,
+def _print_table(answers: "Iterable[Prediction]", images: "Sequence[Found]", classes: Sequence[str], top: int,
                  explained: bool = True) -> None:
     """Print a line for each image as the answers come: path, then label and probability, top times. Where answers can
     be explained, say what shows why the first is as it is."""
     from ..report.predictions import labelled, why
 
+    paths = [item if isinstance(item, str) else item.path for item in images]
     path_width = min(WIDEST_PATH, max(len(printable(path)) for path in [*paths, "image"]))
     label_width = max(len(printable(name)) for name in [*classes, "unknown"])
     emit(f"{'image':{path_width}}" + f"  {'label':{label_width}}  probability" * top)

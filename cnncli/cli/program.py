@@ -13,6 +13,7 @@ COMMANDS = {
     "sweep": ("sweep", "Train once for each of several settings, and show which does best."),
     "test": ("test", "Test a model on images that it was not trained on."),
     "predict": ("predict", "Print the label of each image, and how probable it is."),
+    "merge": ("merging", "Join the parts that cnn predict --shard wrote."),
     "check": ("check", "Look for problems in a folder of images before you train on it."),
     "inspect": ("inspecting", "Show a model's layers, shapes, parameters and cost."),
     "visualize-filters": ("visualize_filters", "Draw a model's filters, and how its layers respond to images."),

@@ -29,7 +29,7 @@ from .int8_file import arrays_of, config_of
 from .learnt import trained_on
 from .modelfile import SUFFIX, WITH_INT8, as_json, is_int8_model, is_model, pack
 from .precision import FLOAT32
-from .preparing import Reason, prepared
+from .preparing import Reason, Waiting, prepared
 from .strangeness import Strangeness, flat, parts
 
 SEEN = "state/seen"  # the name of that array: beside the network's, so that earlier versions pass it over
@@ -311,12 +311,12 @@ class Model:
         """
         if top is not None and (isinstance(top, bool) or not isinstance(top, int | np.integer) or top < 1):
             raise UsageError(f"top must be a whole number of at least 1, not {brief(top)}.")
-        forgiven: dict[str, str] = {}
+        forgiven = Waiting()
         judge = self.judging() if strangeness else lambda images: (self.logits(images), None)
         with closing(self.prepared(images, forgiven, seen)) as batches:
             for batch in batches:
                 for answer in self._judge(judge, batch, top):
-                    note = forgiven.pop(answer.path, None)
+                    note = forgiven.taken(answer.path)
                     yield replace(answer, note=note) if note else answer
 
     def prepared(self, images: Images, forgiven: dict[str, str] | None = None, seen: Seen | None = None

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+from ..data.dealing import Shard, check_shard, dealt
 from ..data.depth import Seen, doubts
-from ..data.finding import Images, images_of
+from ..data.finding import Images, Missing, Picture, images_of
 from ..errors import UsageError
 from ..ranks.turns import in_turns
 from ..ranks.world import world
@@ -24,10 +25,12 @@ UNSURE, STRANGE = "unsure", "strange"  # why: its probability is too low; by its
 
 
 def predict(model: Model, images: Images, *, top: int | None = None, reject: float | None = None,
-            tta: bool | None = None, note: Callable[[str], None] | None = None) -> Iterator[Prediction]:
+            tta: bool | None = None, note: Callable[[str], None] | None = None, shard: Shard | None = None
+            ) -> Iterator[Prediction]:
     """Classify images as ``cnncli.predict`` (runs/answering.py), with a model that is open."""
-    seen = Seen()
-    judged = _judged(with_flips(model, tta, note), images_of(images), top, reject is not None, seen)
+    seen, own = Seen(), check_shard(shard) if shard is not None else (1, 1)
+    chosen: list[str | Missing | Picture] | Iterator[str | Missing | Picture] = dealt(images_of(images), own)
+    judged = _judged(with_flips(model, tta, note), chosen, top, reject is not None, seen)
     answers = _doubted(judged, model, seen, note)
     if reject is None:
         return answers

@@ -32,6 +32,28 @@ class Reason(str):
         return reason
 
 
+class Waiting(dict[str, str]):
+    """What prepared images are forgiven, until each is judged. A name may stand for several images that are prepared
+    ahead of each other: then each has its own. Nothing is left of those that were judged.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._notes, self._lock = dict[str, list[str]](), Lock()
+
+    def __setitem__(self, path: str, note: str) -> None:
+        with self._lock:
+            self._notes.setdefault(path, []).append(note)
+
+    def taken(self, path: str) -> str | None:
+        """Take out what the next image of that name is forgiven, None if that is nothing."""
+        with self._lock:
+            notes = self._notes.pop(path, [])
+            if notes[1:]:
+                self._notes[path] = notes[1:]
+        return notes[0] if notes else None
+
+
 def skipped(batch: Iterable[tuple[str, Array | str]]) -> list[tuple[str, str]]:
     """Return (path, reason) of the images in a batch that cannot be used, the reason without the name."""
     return [(path, alone(pixels, getattr(pixels, "error", None))) for path, pixels in batch if isinstance(pixels, str)]

@@ -4,12 +4,15 @@ table. model/predict.py has the answers made; cli/predict.py prints them.
 
 import csv
 import io
+from collections.abc import Sequence
+from hashlib import sha256
 from typing import Any
 
 from ..data.outputs import Kind, marked, write
 from ..errors import printable
 from ..model import Prediction
 from ..model.predict import UNKNOWN
+from .parts import Part
 
 TABLE = Kind("a table of predictions", ".csv", marked(rb"\Apath,label,probability,(?:label_2,|error[,\n])"),
              strict=False)
@@ -38,18 +41,19 @@ def as_item(prediction: Prediction, rejecting: bool = False, model: str = "") ->
 class Table:
     """The rows of a CSV file: path, label, probability, label_2, probability_2 … up to top, error; withheld, why the
     label is "unknown", where answers may be (rejecting); and model, which is the same in each row, where it is given.
+    A part of a list of images has one column more (parts.py).
 
     Names keep their bytes, also those that are no UTF-8; quoting is the csv module's. For a terminal (shown), which
     would obey what bytes say, control characters are escaped.
     """
 
-    def __init__(self, top: int = 1, shown: bool = False, rejecting: bool = False, model: str = "") -> None:
+    def __init__(self, top: int = 1, shown: bool = False, rejecting: bool = False, model: str = "",
+                 part: Part | None = None) -> None:
         self.top, self.rows, self._shown, self._rejecting, self._model = top, 0, shown, rejecting, model
-        self._text = io.StringIO(newline="")
-        self._writer = csv.writer(self._text, lineterminator="\n")
+        self._part, self._text = part, io.StringIO(newline="")
         more = [f"{name}_{rank}" for rank in range(2, top + 1) for name in ("label", "probability")]
-        self._writer.writerow(["path", "label", "probability", *more, "error", *["withheld"] * rejecting,
-                               *["model"] * bool(model)])
+        self._columns = ["path", "label", "probability", *more, "error", *["withheld"] * rejecting,
+                         *["model"] * bool(model)]
 
     def add(self, prediction: Prediction) -> None:
         """Add a row."""
@@ -57,12 +61,23 @@ class Table:
         cells += [""] * (2 * self.top - len(cells))
         row = [prediction.path, *cells[: 2 * self.top], prediction.error or ""]
         row += [why(prediction)] * self._rejecting + [self._model] * bool(self._model)
-        self._writer.writerow([printable(cell) for cell in row] if self._shown else row)
+        row += [str(self._part.number(self.rows))] if self._part else []
+        self._write(self._text, [printable(cell) for cell in row] if self._shown else row)
         self.rows += 1
 
     def encoded(self) -> bytes:
         """Return the file's bytes."""
-        return self._text.getvalue().encode("utf-8", "surrogateescape")
+        digest = sha256(self._with_heading("")).hexdigest() if self._part else ""
+        return self._with_heading(digest)
+
+    def _with_heading(self, digest: str) -> bytes:
+        heading = io.StringIO(newline="")
+        self._write(heading, [*self._columns, *([self._part.column(digest)] if self._part else [])])
+        return (heading.getvalue() + self._text.getvalue()).encode("utf-8", "surrogateescape")
+
+    @staticmethod
+    def _write(text: io.StringIO, cells: Sequence[str]) -> None:
+        csv.writer(text, lineterminator="\n").writerow(cells)
 
     def write(self, path: str) -> None:
         """Put the file where path is, whole or not at all. Raises UsageError where something else is there, SaveError

@@ -15,7 +15,8 @@ from .opened import AnyModel, open_model
 
 @as_hinted
 def predict(model: AnyModel, images: Images, *, top: int | None = None, reject: float | None = None,
-            tta: bool | None = None, note: Callable[[str], None] | None = None) -> Iterator[Prediction]:
+            tta: bool | None = None, note: Callable[[str], None] | None = None,
+            shard: tuple[int, int] | None = None) -> Iterator[Prediction]:
     """Classify images: yield one Prediction for each, in order, as soon as it is known.
 
     An image that cannot be read has a Prediction with an error, and so has whatever else in a list is no image. Of a
@@ -31,10 +32,12 @@ def predict(model: AnyModel, images: Images, *, top: int | None = None, reject: 
         tta: True judges each image together with its mirror image. None: as the model is set.
         note: Is called with a sentence if no validation images support the rejection, if the model was trained without
             mirror images, or if images are on another scale of values. None: nobody is told.
+        shard: A part of the images and how many parts there are, for several processes: (3, 8) judges the images 3, 11,
+            19 and so on. All have to be given the same images in the same order. None: all images are judged.
 
     Raises:
         ModelError: There is no model, or its file cannot be trusted.
-        UsageError: reject is not between 0 and 1, or images is nothing that could be images.
+        UsageError: reject is not between 0 and 1, there is no such part, or images is nothing that could be images.
         DataError: images is a folder without images, or an array of another shape than images have.
 
     Example::
@@ -42,7 +45,8 @@ def predict(model: AnyModel, images: Images, *, top: int | None = None, reject: 
         for answer in cnncli.predict("runs/latest", "new/", reject=0.95):
             print(answer.path, answer.error or answer.label, answer.probability)
     """
-    return of_predictions.predict(_open(model, note), images, top=top, reject=reject, tta=tta, note=note)
+    return of_predictions.predict(_open(model, note), images, top=top, reject=reject, tta=tta, note=note,
+                                  shard=shard)
 
 
 @as_hinted

@@ -3,9 +3,11 @@ not go. Refused before work begins, in one sentence, and nothing is changed. A c
 command, fail here until they are in the table."""
 
 import errno
+import io
 import os
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,6 +41,8 @@ CASES = {
     "export-torch": Case("export", "torch.safetensors {out} --torch-names", "m.safetensors"),
     "csv": Case("predict", "photos --csv {out}", "t.csv"),
     "csv-json": Case("predict", "photos --json --csv {out}", "t.csv"),
+    "merged-json": Case("merge", "part-1.json part-2.json --out {out}", "m.json"),
+    "merged-csv": Case("merge", "part-1.csv part-2.csv --out {out}", "m.csv"),
     "list": Case("check", "photos --exclude-list {out}", "l.txt"),
     "sheet": Case("check", "photos --sheet {out}", "s.png"),
     "quantised": Case("quantize", "runs/small -o {out}", "q.safetensors"),
@@ -72,12 +76,14 @@ CASES = {
 # The paths that a command only reads.
 READ = {"train": {"data", "exclude", "labels"}, "sweep": {"data", "exclude", "labels"},
         "test": {"data", "model", "labels"}, "predict": {"model"},
+        "merge": {"parts"},
         "check": {"folder", "models", "exclude", "labels"},
         "inspect": {"model", "named"}, "visualize-filters": {"model"}, "explain": {"model", "truth"},
         "export": {"model"}, "quantize": {"model", "named", "data", "labels"}, "features": {"model"},
         "import": {"sources"}, "pack": {"folder", "labels", "exclude"}, "page": {"model"}, "runs": {"runs"},
         "watch": {"runs"}}
 WRITTEN = {"train": {"runs", "tensorboard"}, "sweep": {"runs", "tensorboard"}, "test": {"out"}, "predict": {"table"},
+           "merge": {"out"},
            "check": {"exclude_list", "sheet"}, "inspect": {"out", "draw"}, "visualize-filters": {"out"},
            "explain": {"out"}, "export": {"file"}, "quantize": {"out"}, "features": {"out"}, "page": {"out"},
            "sample": {"directory"}, "import": {"directory"}, "pack": {"directory"}}
@@ -100,6 +106,11 @@ def place(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
         model = cnncli.load("runs/small")
         model.training["architecture"] = "resnet18"  # whose names PyTorch's networks have
         model.save("torch.safetensors")
+        for part in (1, 2):
+            said = io.StringIO()
+            with redirect_stdout(said):
+                main(["predict", "photos", "--shard", f"{part}/2", "--json", "--csv", f"part-{part}.csv"])
+            Path(f"part-{part}.json").write_text(said.getvalue())
         np.savez("set.npz", images=np.zeros((4, 8, 8), np.uint8), labels=np.arange(4))
         yield here
 

@@ -14,6 +14,7 @@ from cnncli.data.finding import Missing
 from cnncli.data.marks import of_images, union
 from cnncli.errors import CnnError, DataError, ImageError, UsageError
 from cnncli.explain.explanation import explanations
+from cnncli.model import preparing
 from cnncli.model.calibration import Calibration
 from cnncli.model.features import features
 from cnncli.model.predict import UNKNOWN, predict
@@ -175,3 +176,28 @@ def test_why_there_is_no_answer(folder: Path, monkeypatch: pytest.MonkeyPatch) -
         for ask in (small_model().predict, lambda images: predict(small_model(), images)):
             with pytest.raises(DataError):
                 ask(whole)
+
+
+def test_an_image_that_is_named_twice_has_its_note_twice(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where it is decoded ahead of its first answer."""
+    path = str(folder / "twice.jpg")
+    Image.new("RGB", (9, 7), "red").save(path)
+    with open(path, "ab") as file:
+        file.write(b"\0")
+    monkeypatch.setattr(preparing, "_IMAGES_AT_ONCE", 2)
+    notes = [answer.note for answer in predict(small_model(), [path] * 9)]
+    assert notes == ["1 byte behind its end was passed over"] * 9
+
+
+def test_a_part_of_the_images(folder: Path) -> None:
+    model = small_model()
+    whole = list(predict(model, folder))
+    pictures = [np.full((6, 5, 3), shade, np.uint8) for shade in range(5)]
+    for of in (1, 2, 3, len(whole) + 2):
+        found = [list(predict(model, folder, shard=(part, of))) for part in range(1, of + 1)]
+        assert [found[i % of][i // of] for i in range(len(whole))] == whole
+        assert sum(map(len, found)) == len(whole)
+        assert list(predict(model, iter(pictures), shard=(1, of))) == model.predict(pictures)[::of]
+        assert list(predict(model, np.stack(pictures), shard=(of, of))) == model.predict(pictures)[of - 1 :: of]
+    with pytest.raises(UsageError, match="shard: there is no part 3 of 2; parts are counted from 1 to 2"):
+        predict(model, folder, shard=(3, 2))
