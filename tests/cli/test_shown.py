@@ -20,6 +20,7 @@ from cnncli.evaluation.subject import Subject
 from cnncli.model import Prediction, checkpoint
 from cnncli.model import features as model_features
 from cnncli.model.summary import Summary
+from cnncli.report.parts import LISTED_IN_JSON, JsonList
 
 from ..small_model import small_model
 
@@ -260,9 +261,9 @@ def test_a_table_is_as_wide_as_its_names(capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_items_of_json_stand_on_lines_of_their_own(capsys: pytest.CaptureFixture[str]) -> None:
-    predict._print_json(iter([{"a": 1}, {"b": None}]))
+    predict._print_json(iter([{"a": 1}, {"b": None}]), JsonList())
     assert capsys.readouterr().out == '[\n  {"a": 1},\n  {"b": null}\n]\n'
-    predict._print_json(iter([]))
+    predict._print_json(iter([]), JsonList())
     assert capsys.readouterr().out == "[\n]\n"
 
     def broken() -> Any:
@@ -270,7 +271,7 @@ def test_items_of_json_stand_on_lines_of_their_own(capsys: pytest.CaptureFixture
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        predict._print_json(broken())
+        predict._print_json(broken(), JsonList())
     assert capsys.readouterr().out == '[\n  {"a": 1}\n]\n'
 
 
@@ -310,7 +311,7 @@ def test_what_predict_asks_for(models: Path, monkeypatch: pytest.MonkeyPatch, ca
                                {"top": 2, "tta": True, "reject": 0.5})):
         assert cli.main(["predict", "a.png", "-m", "m.safetensors", *arguments]) == 0
         assert given | wanted == given, arguments
-    assert predict.LISTED_IN_JSON == 5, "as docs say"
+    assert LISTED_IN_JSON == 5, "as docs say"
     capsys.readouterr()
     assert cli.main(["predict", "a.png", "b.png", "-m", "m.safetensors", "--csv", "o.csv"]) == 0
     assert capsys.readouterr().err.endswith("o.csv: 2 rows.\n")

@@ -92,7 +92,7 @@ def test_as_many_are_read_as_lie_in_96_mebibytes_and_200_all_the_same(tmp_path, 
     sample = scan_labelled(str(write(tmp_path / "one", 1, 0)), CLASSES)[0][0]
     many = [sample] * 30_000
     for size, read in ((0, 10_000), (1, 10_000), (12_000, 8388), (2**20, 200)):
-        monkeypatch.setattr(baselines.os, "stat", lambda path, size=size: type("Stat", (), {"st_size": size}))
+        monkeypatch.setattr(baselines.files, "size", lambda path, size=size: size)
         assert len(baselines._affordable(many)) == read
 
 
@@ -101,13 +101,13 @@ def test_some_fifty_files_tell_how_large_they_are(count, probed, monkeypatch):
     """One that has gone tells nothing, those after it do."""
     asked = []
 
-    def stat(path):
+    def size(path):
         asked.append(path)
         if len(asked) == 1:
             raise FileNotFoundError(path)
-        return type("Stat", (), {"st_size": 2**19 if len(asked) == 2 else 0})
+        return 2**19 if len(asked) == 2 else 0
 
-    monkeypatch.setattr(baselines.os, "stat", stat)
+    monkeypatch.setattr(baselines.files, "size", size)
     monkeypatch.setattr(baselines, "LEAST", 1)
     monkeypatch.setattr(baselines, "BYTES", 2**20)
     assert len(baselines._affordable([Sample(str(i), str(i), 0) for i in range(count)])) == min(
