@@ -1,5 +1,5 @@
-"""Training on archives is training on the folder that they were made of: to the same bytes, resumed, in folds, without a
-cache, with groups and lists; and a run finds its images in either."""
+"""Training on archives is training on the folder that they were made of: to the same bytes, resumed, in folds, without
+a cache, with groups and lists; and a run finds its images in either."""
 
 import os
 import shutil
