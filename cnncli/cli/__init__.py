@@ -8,6 +8,7 @@ one call and rendering.
 """
 
 import errno
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -78,6 +79,14 @@ class Commands(click.Group):
         for title, rows in (("Examples", EXAMPLES), ("Environment", ENVIRONMENT), ("Exit codes", EXIT_CODES)):
             with formatter.section(title):
                 formatter.write_dl(rows)
+
+
+class Nowhere(io.TextIOBase):
+    """Where what a process prints goes if another one prints for all."""
+
+    def write(self, text: str) -> int:
+        """Write it nowhere."""
+        return len(text)
 
 
 def show_version(ctx: click.Context, parameter: click.Parameter, wanted: bool) -> None:
@@ -153,7 +162,7 @@ def _takes_part(arguments: Sequence[str]) -> bool:
     """Return whether this process, one of several, has anything to do. Only the first one prints."""
     if here().rank == 0:
         return True
-    sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - as long as the process lives
+    sys.stdout = sys.stderr = Nowhere()
     return any(word in TOGETHER for word in arguments[:1])
 
 

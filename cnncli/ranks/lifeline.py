@@ -25,10 +25,10 @@ def start_guardian(size: int, everywhere: bool) -> tuple[int, str] | None:
     """Start the guardian; return its port, and the word that it knows its processes by. everywhere: they run on several
     machines. None: it could not be started, and whoever started the processes has to notice if one ends.
     """
-    word, process = secrets.token_hex(16), None
+    word, process, stderr = secrets.token_hex(16), None, _outer_stderr()
     try:
         process = subprocess.Popen([sys.executable, "-I", "-S", str(Path(guardian.__file__))], stdin=subprocess.PIPE,
-                                   stdout=subprocess.PIPE, start_new_session=True, text=True)
+                                   stdout=subprocess.PIPE, stderr=stderr, start_new_session=True, text=True)
         assert process.stdin is not None
         assert process.stdout is not None
         with process.stdin, process.stdout:
@@ -40,8 +40,25 @@ def start_guardian(size: int, everywhere: bool) -> tuple[int, str] | None:
             process.kill()
             process.wait()
         return None
+    finally:
+        if stderr is not None:
+            os.close(stderr)
     process.returncode = 0  # it outlives this process; nobody waits for it
     return port, word
+
+
+def _outer_stderr() -> int | None:
+    """Return what mpiexec itself writes to, if it runs on this machine and the system tells: mpiexec passes on nothing
+    any more once it ends the processes.
+    """
+    pid = os.getppid()
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        while pid > 1:
+            name, _, rest = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")
+            if "(mpi" in name:
+                return os.open(f"/proc/{pid}/fd/2", os.O_WRONLY | os.O_APPEND)
+            pid = int(rest.split()[1])
+    return None
 
 
 class Lifeline:

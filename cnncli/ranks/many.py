@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, NoReturn, TypeVar
 
 import numpy as np
+from mpi4py import MPI
 
 from .. import kernels
 from ..errors import UsageError, printable
@@ -22,9 +23,6 @@ from .lifeline import Lifeline, start_guardian
 from .reduction import PAUSE, Reduction, wait
 from .shared import SharedReduction
 from .world import World, fail
-
-os.environ.setdefault("MPIR_CVAR_SUPPRESS_ABORT_MESSAGE", "1")  # why all end is said in words of ours
-from mpi4py import MPI
 
 T = TypeVar("T")
 _AT_ONCE = 2**28  # bytes of one message
@@ -71,7 +69,7 @@ class Many(World):
             return None
         try:
             address, port, word = found
-            return Lifeline(self.rank, address, port, word, self._comm.Abort)
+            return Lifeline(self.rank, address, port, word, self._end_all)
         except OSError:  # its machine is not to be reached by this name
             return None
 
@@ -80,6 +78,11 @@ class Many(World):
         wait with all its might, and take the CPU from those that are waited for.
         """
         wait(self._comm.Ibarrier())
+
+    def _end_all(self, code: int) -> None:
+        """End all processes with an exit code. Why is said already, so MPI's own words go nowhere."""
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        self._comm.Abort(code)
 
     def agreed(self, make: Callable[[], T]) -> T:
         made = make() if self.leads else None
@@ -171,7 +174,7 @@ class Many(World):
     def fail(self, code: int, sentence: str) -> NoReturn:
         if self._lifeline:
             self._lifeline.fail(code, sentence)
-        self._comm.Abort(code)
+        self._end_all(code)
         raise AssertionError("MPI has ended this process")
 
     def _uncaught(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

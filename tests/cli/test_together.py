@@ -230,7 +230,10 @@ def test_who_differs_is_refused_before_the_first_step(other: str, said: str, rem
 def test_a_full_disk_of_the_leading_one_ends_all(place: Path) -> None:
     (place / "limited.py").write_text(
         "import resource, sys\nfrom cnncli.cli import main\nfrom cnncli.ranks.world import world\n"
-        "if world().leads:\n    resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))\n"
+        "from cnncli.training.fit import Fit\nreal = Fit.write_into\n"
+        "def write_into(self, run):\n    real(self, run)\n    if world().leads:\n"
+        "        resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))\n"
+        "Fit.write_into = write_into\n"
         "sys.exit(main(['train', 'data', '--arch', 'resnet8', '--size', '32', '--epochs', '2', '--name', 'full']))\n")
     done = run(2, sys.executable, "limited.py", cwd=place, timeout=60)
     assert done.returncode == 1, done.stderr
