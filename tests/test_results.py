@@ -65,6 +65,7 @@ def results(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
             "export_model": cnncli.export_model(model, "model.c"),
             "write_page": cnncli.write_page(model, out="page.html"),
             "quantise": cnncli.quantise(model, write_images(here / "more", CLASSES, 2, seed=2), max_drop=100),
+            "pack_images": cnncli.pack_images("data", "packed"),
             "import_images": cnncli.import_images(numpy_file, "imported"),
             "architecture": cnncli.architecture("lenet5", (28, 28, 1), 10),
         }

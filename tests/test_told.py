@@ -49,11 +49,11 @@ def test_arguments_in_place_of_options(monkeypatch: pytest.MonkeyPatch, typed: s
 
 
 # Parts of errors that other functions put together, and notes that are told as they are handed over: by gather in
-# training/prepare.py, by evaluate.
+# training/prepare.py, by evaluate, by World.same in ranks/many.py.
 ELSEWHERE = {"data/check/findings.py", "data/division.py", "data/folder.py", "data/kinds.py", "data/outputs.py",
              "data/sizes.py", "evaluation/held_out.py", "report/parts.py", "runs/again.py", "runs/run.py",
              "training/choose.py", "training/find_lr.py", "training/options.py", "training/start.py",
-             "watching/tensorboard.py"}
+             "training/together.py", "watching/tensorboard.py"}
 SOURCES = {path.relative_to(PACKAGE).as_posix(): text for path in sorted(PACKAGE.rglob("*.py"))
            if path.relative_to(PACKAGE).parts[0] not in ("cli", "errors.py")
            and ("--" in (text := path.read_text(encoding="utf-8")) or "-m" in text)}

@@ -150,7 +150,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if sentence:
             _complain(sentence, ctx.meta.get("cnncli.model") if ctx else None)
         if here().size > 1:
-            from ..ranks.world import fail
+            from ..ranks.current import fail
 
             fail(sentence or type(error).__name__, code)
         return code

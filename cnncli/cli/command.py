@@ -101,8 +101,8 @@ class Command(click.Command):
 
     def _begin_together(self, ctx: click.Context) -> None:
         """Begin to speak with the other processes; or let this one, the first, work alone."""
+        from ..ranks.current import apart, world
         from ..ranks.lifeline import before_end
-        from ..ranks.world import apart, world
 
         if self.name in TOGETHER:
             world()
@@ -301,7 +301,7 @@ def listed_on_stdin(names: Sequence[str]) -> bytes:
 
 def follows(work: Callable[[], object]) -> bool:
     """In a process that follows a leading one, which alone prints and writes: do the work, and return True."""
-    from ..ranks.world import world
+    from ..ranks.current import world
 
     if world().leads:
         return False
@@ -313,7 +313,7 @@ def follows(work: Callable[[], object]) -> bool:
 
 def left_out(*alone: object) -> bool:
     """Where any of these is asked for, the leading process works alone: return whether this is another one."""
-    from ..ranks.world import apart, world
+    from ..ranks.current import apart, world
 
     if not any(alone):
         return False

@@ -63,7 +63,7 @@ def command(data: str | None, resume: str | None, folds: int | None, find_lr: bo
     was better by more than that standard error. The losses are cross-entropies. All other messages go to standard
     error. With --json the lines go to standard error, too, and one JSON object goes to standard output at the end.
     """
-    from ..ranks.world import world
+    from ..ranks.current import world
     from ..training.train import train
 
     complete(options)

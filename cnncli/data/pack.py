@@ -15,6 +15,7 @@ import numpy as np
 
 from ..atomic import write_atomically
 from ..errors import DataError, SaveError, UsageError, brief, printable, reason_of
+from ..plain import in_plain_json
 from ..values import as_hinted
 from . import files, tar
 from .archive import SUFFIX
@@ -54,6 +55,7 @@ class Packed:
     bytes: int
     skipped: list[tuple[str, str]] = field(default_factory=list)
 
+    @in_plain_json
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON values."""
         return {"directory": self.directory, "archives": self.archives, "classes": self.classes,

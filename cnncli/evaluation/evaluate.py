@@ -22,7 +22,7 @@ from ..model.flips import with_flips
 from ..model.precision import FLOAT32
 from ..network import Network
 from ..plain import in_plain_json
-from ..ranks.world import world
+from ..ranks.current import world
 from ..runs import Run
 from ..runs.marks import unlike
 from ..runs.opened import WHEN, AnyModel, Opened, open_model

@@ -19,7 +19,7 @@ from ..data.sources import Arrays
 from ..data.splits import Split
 from ..errors import DataError, UsageError, printable, quoted
 from ..kernels import Array, threads
-from ..ranks.world import world
+from ..ranks.current import world
 from ..runs import CONFIG, samples
 from ..runs.opened import Opened
 from . import grouped

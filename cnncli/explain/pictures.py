@@ -11,8 +11,8 @@ from ..data.finding import Images, Missing, Picture, image_files, is_endless
 from ..data.outputs import Kind
 from ..errors import ImageError
 from ..evaluation.subject import Subject
+from ..ranks.current import world
 from ..ranks.turns import in_turns
-from ..ranks.world import world
 from ..runs.opened import AnyModel, Opened, open_model
 from ..values import as_hinted
 from ..visualize.sheets import file_name

@@ -20,8 +20,8 @@ from ..data.images import forgiven_in_words
 from ..data.outputs import Kind, marked, write
 from ..errors import NetworkError
 from ..network import Network
+from ..ranks.current import world
 from ..ranks.turns import in_turns
-from ..ranks.world import world
 from ..values import as_hinted
 from .learnt import in_words, trained_on
 from .model import Model

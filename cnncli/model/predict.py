@@ -11,8 +11,8 @@ from ..data.dealing import Shard, check_shard, dealt
 from ..data.depth import Seen, doubts
 from ..data.finding import Images, Missing, Picture, images_of
 from ..errors import UsageError
+from ..ranks.current import world
 from ..ranks.turns import in_turns
-from ..ranks.world import world
 from .calibration import withholding
 from .flips import with_flips
 from .learnt import in_words

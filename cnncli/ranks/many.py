@@ -1,4 +1,4 @@
-"""Several processes, by MPI (the package mpi4py). Importing this module begins MPI; world.py does that only in a
+"""Several processes, by MPI (the package mpi4py). Importing this module begins MPI; current.py does that only in a
 process that was started as one of several.
 """
 
@@ -22,7 +22,7 @@ from ..kernels import Array
 from .lifeline import Lifeline, start_guardian
 from .reduction import PAUSE, Reduction, wait
 from .shared import SharedReduction
-from .world import World, fail
+from .world import World
 
 T = TypeVar("T")
 _AT_ONCE = 2**28  # bytes of one message
@@ -180,7 +180,7 @@ class Many(World):
     def _uncaught(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         """Show an error that a script of the user does not catch, and end all processes: the others wait in vain."""
         self._hook(kind, error, trace)
-        fail(f"{kind.__name__}: {error}", 1)
+        self.fail(1, f"{kind.__name__}: {error}")
 
     def _bye(self) -> None:
         """Leave as one should: when all are done."""

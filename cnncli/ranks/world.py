@@ -1,21 +1,15 @@
 """The processes that work together, as the rest of the program sees them. ``World`` is one process that is alone: it
-agrees with itself. many.py has the same for several, with MPI. ``world()`` returns the one that this process is part
-of.
+agrees with itself. many.py has the same for several, with MPI. current.py knows which one this process is part of.
 """
 
-import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import numpy as np
 
-from ..errors import UsageError
-from ..extras import install
 from ..kernels import Array
-from .launcher import here
 
 if TYPE_CHECKING:
     from .reduction import Reduction
@@ -102,40 +96,6 @@ class World:
 
 
 ALONE = World()
-_found: list[World] = []  # the processes that MPI has started, once they are known
 
 
-def world() -> World:
-    """Return the processes that this one was started with. Raises UsageError if there are some and mpi4py is missing.
-    """
-    if not _found:
-        if here().size == 1:
-            return ALONE
-        try:
-            from .many import Many
-        except (ImportError, RuntimeError) as error:  # RuntimeError: mpi4py finds no MPI library
-            missing = " is not installed" if isinstance(error, ModuleNotFoundError) else f" cannot be used ({error})"
-            raise UsageError(f"several processes were started, and what they speak with, mpi4py,{missing}; install it: "
-                             f"{install('mpi')}") from None
-        _found.append(Many())
-    return _found[0]
-
-
-@contextmanager
-def apart() -> Iterator[None]:
-    """Inside the with statement each process works by itself: ``world`` returns one that is alone."""
-    before, _found[:] = list(_found), [ALONE]
-    try:
-        yield
-    finally:
-        _found[:] = before
-
-
-def fail(sentence: str, code: int) -> NoReturn:
-    """End this process, one of several, and all others, because of an error in this one."""
-    for several in _found:
-        several.fail(code, sentence)
-    os._exit(code)  # it never began to speak with the others, which have the same error
-
-
-__all__ = ["ALONE", "World", "fail", "world"]
+__all__ = ["ALONE", "World"]

@@ -27,7 +27,7 @@ from ..explain.methods import METHODS, MethodName
 from ..explain.picture import strip
 from ..explain.which import labels_by_folder
 from ..kernels import Array
-from ..ranks.world import world
+from ..ranks.current import world
 from ..runs.opened import AnyModel, open_model
 from ..values import as_hinted
 from ..visualize.canvas import signed

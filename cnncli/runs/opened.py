@@ -16,7 +16,7 @@ from ..model.checkpoint import load_model, model_path
 from ..model.int8_file import mark_of
 from ..model.precision import AUTO, decide, forward_speeds, wanted
 from ..model.predict import LATEST
-from ..ranks.world import world
+from ..ranks.current import world
 from ..weights.pretrained import installed, is_pretrained, pretrained
 from . import latest
 from .latest import run_to_use

@@ -23,7 +23,7 @@ from ..data.images import Cache
 from ..data.outputs import Kind, check_runs, claim, marked, write
 from ..errors import TrainingError, UsageError, printable
 from ..plain import in_plain_json
-from ..ranks.world import world as found_world
+from ..ranks.current import world as found_world
 from ..report import rates as chart
 from ..values import as_hinted
 from .fit import Fit

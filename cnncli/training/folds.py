@@ -28,7 +28,7 @@ from ..evaluation.scores import ClassScore, class_scores, confusion_matrix
 from ..evaluation.validated import COLUMNS, VALIDATED, Validated, groups_of, read
 from ..model.precision import AUTO, FLOAT32, wanted
 from ..plain import in_plain_json
-from ..ranks.world import world as found_world
+from ..ranks.current import world as found_world
 from ..runs import CONFIG, Run, check_name, newest_run, runs_option
 from ..values import as_hinted
 from .keywords import FoldsOptions, checked

@@ -12,7 +12,8 @@ from .._version import __version__
 from ..data import Splits
 from ..errors import Interrupted, UsageError
 from ..model.precision import AUTO, rounding
-from ..ranks.world import World, apart
+from ..ranks.current import apart
+from ..ranks.world import World
 from ..runs import Run, resuming
 from ..runs.samples import fingerprint
 from .observer import Observer

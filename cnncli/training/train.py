@@ -25,7 +25,7 @@ from ..loss import LossName
 from ..model.precision import Wanted
 from ..optim import OptimiserName, Schedule
 from ..optim.schedule import Kind
-from ..ranks.world import world as found_world
+from ..ranks.current import world as found_world
 from ..runs import AUGMENTED, CURVES, Run, end_latest, newest_run
 from ..values import as_hinted
 from .fit import Fit

@@ -46,7 +46,7 @@ class Trainer:
         shards: How many parts each batch is computed in, one after the other, in the memory of one. Each part has
             batch-norm statistics of its own, and at least two images. The gradients of all are averaged before the
             update.
-        world: The processes that compute the parts together: ``cnncli.ranks.world.world()``. Each has a trainer like
+        world: The processes that compute the parts together: ``cnncli.ranks.current.world()``. Each has a trainer like
             this one, and a network with the same weights. shards is a multiple of their number. None: this process
             alone.
 

@@ -229,7 +229,7 @@ def test_who_differs_is_refused_before_the_first_step(other: str, said: str, rem
 @pytest.mark.linux
 def test_a_full_disk_of_the_leading_one_ends_all(place: Path) -> None:
     (place / "limited.py").write_text(
-        "import resource, sys\nfrom cnncli.cli import main\nfrom cnncli.ranks.world import world\n"
+        "import resource, sys\nfrom cnncli.cli import main\nfrom cnncli.ranks.current import world\n"
         "from cnncli.training.fit import Fit\nreal = Fit.write_into\n"
         "def write_into(self, run):\n    real(self, run)\n    if world().leads:\n"
         "        resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))\n"
@@ -253,7 +253,7 @@ def test_what_is_wrong_for_all_is_said_once(words: tuple[Any, ...], code: int, p
 
 
 def test_a_script_that_fails_in_one_of_them(tmp_path: Path) -> None:
-    (tmp_path / "script.py").write_text("from cnncli.ranks.world import world\nfound = world()\n"
+    (tmp_path / "script.py").write_text("from cnncli.ranks.current import world\nfound = world()\n"
                                         "assert found.leads, 'odd'\nfound.gathered(1)\n")
     done = run(2, sys.executable, "script.py", cwd=tmp_path, timeout=20)
     assert done.returncode == 1

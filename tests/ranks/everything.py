@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from cnncli.errors import UsageError
+from cnncli.ranks.current import apart, world
 from cnncli.ranks.tree import Block, places
 from cnncli.ranks.turns import in_turns
-from cnncli.ranks.world import ALONE, apart, world
+from cnncli.ranks.world import ALONE
 
 found = world()
 rank, size = found.rank, found.size

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from cnncli.ranks.current import world
 from cnncli.ranks.launcher import here
-from cnncli.ranks.world import ALONE, world
+from cnncli.ranks.world import ALONE
 
 from ..mpi import environment, needs_mpi, run
 

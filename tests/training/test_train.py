@@ -145,7 +145,7 @@ def test_a_training_keeps_the_latest_of_epochs_that_validation_cannot_tell_apart
     train: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     accuracies = iter([0.5, 0.9, 0.1, 0.89, 0.2])  # a standard error of 0.9 is less than 0.3, however few the images
-    monkeypatch.setattr("cnncli.training.fit.evaluate", lambda model, images, progress: replace(
+    monkeypatch.setattr("cnncli.training.fit.evaluate", lambda model, images, progress, world: replace(
         evaluate(model, images, progress=progress), accuracy=next(accuracies)))
     notes = Notes()
     run = train(epochs=5, observer=notes)

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Collection, Sequence
 
 from ... import kernels
-from ...ranks.world import world
+from ...ranks.current import world
 from .. import depth
 from .. import files as files_of
 from ..division import FRACTIONS, divide, few_groups, groups_by_split, notes_on_groups

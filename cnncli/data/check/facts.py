@@ -13,8 +13,8 @@ from PIL import Image
 
 from ...errors import ImageError
 from ...kernels import Array
+from ...ranks.current import world
 from ...ranks.turns import in_turns
-from ...ranks.world import world
 from ..decode import Header, examine, is_grey_picture, quiet
 from ..depth import Scales, Seen
 from ..prefetch import ConcurrencyLimit, prefetch
