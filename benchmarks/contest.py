@@ -29,14 +29,16 @@ class Failure(Exception):
 
 
 class Contender:
-    """A worker process. name is what tables call it, module the file in workers/, python its interpreter."""
+    """A worker process. name is what tables call it, module the file in workers/, python its interpreter. starter is a
+    command that starts it, like mpiexec: the worker is then several processes, of which the first one answers."""
 
-    def __init__(self, name: str, module: str, python: str = sys.executable, threads: int = 1) -> None:
+    def __init__(self, name: str, module: str, python: str = sys.executable, threads: int = 1,
+                 starter: Sequence[str] = ()) -> None:
         self.name = name
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as the process)
         environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "PYTHONPATH": str(ROOT)}
         self._process = subprocess.Popen(
-            [python, "-m", f"benchmarks.workers.{module}"], cwd=ROOT, env=environment, stdin=subprocess.PIPE,
+            [*starter, python, "-m", f"benchmarks.workers.{module}"], cwd=ROOT, env=environment, stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, stderr=self._errors, start_new_session=True)
         self._unread = b""
 
@@ -88,8 +90,21 @@ class Contender:
             file.close()
 
     def _signal(self, number: int) -> None:
-        with suppress(ProcessLookupError):  # the whole group: torch.compile keeps helpers
-            os.killpg(self._process.pid, number)
+        for group in self._groups():
+            with suppress(ProcessLookupError):  # whole groups: torch.compile keeps helpers
+                os.killpg(group, number)
+
+    def _groups(self) -> set[int]:
+        """Return the process groups of whatever it started. mpiexec gives each process one of its own."""
+        groups, left = {self._process.pid}, [self._process.pid]
+        while left:
+            parent = left.pop()
+            for children in Path(f"/proc/{parent}/task").glob("*/children"):
+                with suppress(OSError):  # it has just ended
+                    for child in map(int, children.read_text().split()):
+                        left.append(child)
+                        groups.add(os.getpgid(child))
+        return groups
 
     def __enter__(self) -> "Contender":
         return self
@@ -125,9 +140,10 @@ class Contest:
         self.prepared: dict[str, dict[str, Any]] = {}  # what each answered to "prepare"
         self._contenders: list[Contender] = []
 
-    def join(self, name: str, module: str, python: str = sys.executable, *, threads: int = 1, **options: Any) -> bool:
+    def join(self, name: str, module: str, python: str = sys.executable, *, threads: int = 1,
+             starter: Sequence[str] = (), **options: Any) -> bool:
         """Start a contender and prepare it, alone; return whether that went well."""
-        contender = Contender(name, module, python, threads)
+        contender = Contender(name, module, python, threads, starter)
         self._contenders.append(contender)
         try:
             self.prepared[name] = contender.ask("prepare", PREPARE_SECONDS, threads=threads, **options)

@@ -18,6 +18,7 @@ from benchmarks.options import Options
 from benchmarks.tables import spread, table
 
 RUNS, QUICK_RUNS = 10, 3
+TRAIN, NO_MPI = "import cnncli.training.train", "import sys; sys.modules['mpi4py'] = None"
 SHAPE, ARCHITECTURE = (32, 32, 3), "resnet20"
 
 
@@ -29,6 +30,8 @@ def measure(options: Options) -> list[dict[str, Any]]:
         commands: list[tuple[str, float | None, list[str]]] = [
             ("cnn predict image.png", 0.35, [*cnn(), "predict", str(image), "-m", str(model)]),
             ("cnn --help", 0.15, [*cnn(), "--help"]),
+            ("import cnncli.training.train", None, [sys.executable, "-c", TRAIN]),
+            ("the same as if there were no mpi4py", None, [sys.executable, "-c", f"{NO_MPI}; {TRAIN}"]),
         ]
         if options.peers_python:
             commands.append(("import torch", None, [options.peers_python, "-c", "import torch"]))

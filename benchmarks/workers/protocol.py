@@ -47,6 +47,17 @@ def timed(step: Callable[[], object], seconds: float) -> Reply:
     return {"steps": len(times), "seconds": now - start, "median": statistics.median(times), "best": min(times)}
 
 
+def counted(step: Callable[[], object], count: int) -> Reply:
+    """Call step so many times; return what ``timed`` does. Several processes that work together make equally many."""
+    times: list[float] = []
+    now = start = time.perf_counter()
+    for _ in range(count):
+        step()
+        before, now = now, time.perf_counter()
+        times.append(now - before)
+    return {"steps": count, "seconds": now - start, "median": statistics.median(times), "best": min(times)}
+
+
 def warm_up(step: Callable[[], object], seconds: float = 0.5) -> None:
     """Step until whatever grows, compiles or is chosen at first is there: three times and that long."""
     end, done = time.perf_counter() + seconds, 0
@@ -65,7 +76,7 @@ def peak_memory() -> int:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def serve(worker: Worker) -> None:
+def serve(worker: object) -> None:
     """Answer requests until the end of input. What libraries print goes to standard error."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
@@ -73,11 +84,12 @@ def serve(worker: Worker) -> None:
     for line in sys.stdin:
         request = json.loads(line)
         name = request.pop("do")
-        answers.write(json.dumps(_answer(worker, name, request)) + "\n")
+        answers.write(json.dumps(answer(worker, name, request)) + "\n")
         answers.flush()
 
 
-def _answer(worker: Worker, name: str, arguments: Reply) -> Reply:
+def answer(worker: object, name: str, arguments: Reply) -> Reply:
+    """Return what the worker's method of this name answers, or why it does not."""
     try:
         return {"ok": True, **(getattr(worker, name)(**arguments) or {})}
     except Exception as error:  # whatever a peer raises is an answer too: its row says so

@@ -1,5 +1,6 @@
 """many.py, with real processes: every method of World, on one machine and on several, which MPICH pretends to have."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from cnncli.ranks.world import ALONE
 from ..mpi import environment, needs_mpi, run
 
 EVERYTHING = Path(__file__).with_name("everything.py")
+PACKAGE = Path(__file__).parents[2] / "cnncli"
 MACHINES = {"MPIR_CVAR_NUM_CLIQUES": "2"}
 
 
@@ -49,6 +51,28 @@ def test_what_started_a_process(variables: dict[str, str], expected: tuple[int, 
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     assert here() == expected
+
+
+def test_only_one_module_imports_mpi4py_and_only_several_processes_import_it() -> None:
+    assert _importers("mpi4py") == {("ranks/many.py", True)}
+    assert _importers("many") == {("ranks/current.py", False)}
+
+
+def _importers(module: str) -> set[tuple[str, bool]]:
+    """Return the files that import a module, and whether they do it as soon as they are imported."""
+    line = re.compile(rf"^( *)(?:from|import) [\w.]*\b{module}\b", re.MULTILINE)
+    return {(path.relative_to(PACKAGE).as_posix(), not found[1])
+            for path in PACKAGE.rglob("*.py") for found in line.finditer(path.read_text(encoding="utf-8"))}
+
+
+@pytest.mark.slow
+def test_one_process_pays_nothing() -> None:
+    done = subprocess.run([sys.executable, "-X", "importtime", "-c", "import cnncli.training.train, sys; "
+                           "from cnncli.ranks.current import world; world(); print(*sys.modules)"],
+                          env=environment(), capture_output=True, text=True, check=True)
+    timed = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "cnncli.training.train" in timed
+    assert not [name for name in timed | set(done.stdout.split()) if name.startswith("mpi4py") or "ranks.many" in name]
 
 
 def test_one_process_is_alone() -> None:
