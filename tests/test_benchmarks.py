@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import accuracy, cases, layers, tables
+from benchmarks import accuracy, cases, layers, scale_check, tables
 from benchmarks.busy import Busy
 from benchmarks.cases import Case, read_network, write_case
 from benchmarks.contest import Contender, Contest, Failure, Run, alone
@@ -140,6 +140,18 @@ def test_files_to_decode_are_written(tmp_path):
     assert len(samples) == 60
     assert len({Path(sample.path).read_bytes() for sample in samples}) == 50
     assert decode(samples[0].path, grey=False).shape == (48, 64, 3)
+
+
+@pytest.mark.slow
+def test_folders_of_any_number_of_images_and_classes_are_measured(tmp_path):
+    scale_check.write(tmp_path / "data", 300, 7)
+    splits = scan(tmp_path / "data")
+    assert len(splits.classes) == 7
+    assert len(splits.train) + len(splits.val) + len(splits.test) == 300
+    rows = [row for images in (20, 40) for row in scale_check.measure(["check"], "smooth", images, 2)]
+    assert [row["images"] for row in rows] == [20, 40]
+    assert all(row["cpu"] > 0 and row["memory"] > 10 for row in rows)
+    assert scale_check.show(rows).count(" x)") == 2
 
 
 # ---- workers ----

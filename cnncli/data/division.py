@@ -122,7 +122,11 @@ def _by_group(looked: Survey, found: Sequence[Sequence[_Item]], wanted: Sequence
             groups.setdefault((name is None, item[1] if name is None else name), []).append((label, item))
     order = sorted(groups, key=lambda key: rank(seed, key[1]))
     sizes = {key: Counter(label for label, _ in groups[key]) for key in order}
-    left = Counter(label for counts in sizes.values() for label in counts)
+    of_class: list[list[tuple[bool, str]]] = [[] for _ in found]
+    for key in order:
+        for label in sizes[key]:
+            of_class[label].append(key)
+    left = Counter({label: len(keys) for label, keys in enumerate(of_class) if keys})
     shared = [left[label] >= 3 for label in range(len(found))]
     chosen: dict[tuple[bool, str], str] = {}
     for place, split, kept in ((1, "test", 2 if any(val for val, _ in wanted) else 1), (0, "val", 1)):
@@ -147,7 +151,7 @@ def _by_group(looked: Survey, found: Sequence[Sequence[_Item]], wanted: Sequence
                 take(key)
         for label in sorted(smallest):
             if label in smallest:
-                having = [key for key in free(order) if label in sizes[key]]
+                having = list(free(of_class[label]))
                 if having:
                     take(min(having, key=lambda key: sum(sizes[key].values())))
     return {item: split for key, split in chosen.items() for _, item in groups[key]}
@@ -221,7 +225,9 @@ def few_groups(groups: Groups, splits: Splits, fractions: Sequence[float], drawn
     images = Counter(sample.label for sample in every)
     if not empty or max(images.values(), default=0) < 3:
         return None
-    of_class = {label: {sample.together for sample in every if sample.label == label} for label in images}
+    of_class: dict[int, set[tuple[bool, str]]] = {label: set() for label in images}
+    for sample in every:
+        of_class[sample.label].add(sample.together)
     what = " and no ".join(PARTS[split] for split in empty)
     few = [splits.classes[label] for label, found in of_class.items() if len(found) < 3]
     if all(len(found) == 1 for found in of_class.values()):

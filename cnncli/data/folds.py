@@ -47,8 +47,10 @@ def _fold(splits: Splits, which: int, of: int, seed: int) -> Splits:
         return _fold_of_groups(splits, which, of, seed)
     train, val = [], []
     notes, offset = list(splits.notes), 0
-    for label, name in enumerate(splits.classes):
-        members = [sample for sample in splits.train + splits.val if sample.label == label]
+    of_class: list[list[Sample]] = [[] for _ in splits.classes]
+    for sample in splits.train + splits.val:
+        of_class[sample.label].append(sample)
+    for name, members in zip(splits.classes, of_class, strict=True):
         if len(members) < 2:
             raise DataError(f"{printable(name)} has only one image beside the test images, and cross-validation needs "
                             "two of each class; add images of it.")
@@ -80,13 +82,14 @@ def _fold_of_groups(splits: Splits, which: int, of: int, seed: int) -> Splits:
         groups.setdefault(sample.together, []).append(sample)
     sizes = {key: Counter(sample.label for sample in members) for key, members in groups.items()}
     total = Counter(sample.label for sample in samples)
-    have = [Counter[int]() for _ in range(of)]
+    have, images = [Counter[int]() for _ in range(of)], [0] * of
     place: dict[tuple[bool, str], int] = {}
     for key in sorted(groups, key=lambda key: (-len(groups[key]), rank(seed, key[1]))):
         fold = min(range(of), key=lambda f: (sum(have[f][label] * n / total[label] for label, n in sizes[key].items()),
-                                             have[f].total(), f))
+                                             images[f], f))
         place[key] = fold
         have[fold].update(sizes[key])
+        images[fold] += len(groups[key])
     for label, name in enumerate(splits.classes):
         if any(counts[label] == total[label] for counts in have):
             raise DataError(f"the images of {printable(name)} form too few groups for training and validation; add "

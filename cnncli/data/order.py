@@ -29,15 +29,17 @@ def epoch_order(labels: Array, sampling: Sampling, seed: int, epoch: int) -> Arr
 
 
 def _balanced(labels: Array, seed: int, epoch: int) -> Array:
-    count, classes = len(labels), np.unique(labels)
+    count = len(labels)
     if not count:
         return np.arange(0)
+    by_class = np.argsort(labels, kind="stable")
+    classes, starts = np.unique(labels[by_class], return_index=True)
     each, rest = divmod(count, len(classes))
     once_more = classes[np.argsort(random_bits(seed, epoch, REST, classes), kind="stable")][:rest]
+    extra = np.isin(classes, once_more).astype(int).tolist()
     draws = []
-    for label in classes:
-        members = np.flatnonzero(labels == label)
+    for members, more in zip(np.split(by_class, starts[1:]), extra, strict=True):
         members = members[np.argsort(random_bits(seed, epoch, RANK, members), kind="stable")]
-        places = np.arange(each + int(label in once_more))
+        places = np.arange(each + more)
         draws.append(members[places % len(members)] + places // len(members) * count)
     return np.concatenate(draws)

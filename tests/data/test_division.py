@@ -1,6 +1,7 @@
 """cnncli/data/division.py: how many of each class are held out, and who: the same in every release. test_folder.py and
 test_groups.py divide whole folders."""
 
+import sys
 from collections import Counter
 
 import pytest
@@ -139,3 +140,27 @@ def test_only_the_largest_of_many_groups_are_named() -> None:
     many = of(train=tuple(name for i, name in enumerate("tuvwxyz") for _ in range(i + 1)))
     assert notes_on_groups(GROUPS, many, [])[0] == (
         "7 groups of images are kept together, by g: z (7 images), y (6), x (5), w (4), v (3) and 2 more.")
+
+
+def test_twice_as_many_classes_of_large_groups_take_twice_as_many_calls() -> None:
+    """Each class has three groups that are larger than what is wanted, so one is chosen for each part by itself."""
+    calls = []
+    for classes in (15, 30):
+        survey = looked(Groups("g", {}, "g"), **{f"c{k}": 0 for k in range(classes)})
+        for k in range(classes):
+            survey.found["train"].classes[f"c{k}"] = [("", f"c{k}/{i % 3}_{i}.png") for i in range(12)]
+        survey.groups = Groups(r"c\d+/\d", {}, "g")
+        names, events = sorted(survey.found["train"].classes), [0]
+
+        def count(_: object, event: str, __: object, events: list[int] = events) -> None:
+            events[0] += event == "call"
+
+        before = sys.getprofile()
+        sys.setprofile(count)
+        try:
+            made = divide(survey, names, (0.8, 0.1, 0.1), 3)
+        finally:
+            sys.setprofile(before)
+        assert {len(made[split]) for split in ("val", "test")} == {4 * classes}
+        calls.append(events[0])
+    assert calls[1] < 2.2 * calls[0]

@@ -56,6 +56,29 @@ def test_the_parts_are_those_of_the_release_before() -> None:
     assert [len([name for name in part if name.startswith("0/")]) for part in parts] == [2, 2, 1]
 
 
+class Counted(Sample):
+    """A sample that counts how often anything of any of them is looked at."""
+
+    __slots__ = ()
+    looks = 0
+
+    def __getattribute__(self, name: str) -> object:
+        Counted.looks += 1
+        return super().__getattribute__(name)
+
+
+def test_twice_as_many_classes_are_looked_at_twice_as_often() -> None:
+    looks = []
+    for classes in (20, 40):
+        splits = splits_of(*[6] * classes)
+        train, val = ([Counted(s.path, s.relative, s.label) for s in each] for each in (splits.train, splits.val))
+        counted = Splits(splits.classes, train, val, [])
+        before = Counted.looks
+        fold_of(counted, 1, 3, 0)
+        looks.append(Counted.looks - before)
+    assert looks[1] < 2.2 * looks[0]
+
+
 def test_which_folds_there_are() -> None:
     check_fold(1, 2)
     check_fold(100, 100)

@@ -10,6 +10,7 @@ from ...kernels import Array
 SIDE = 16  # pixels a side of what is compared: half a thumbnail's
 WAVES = 8  # cosines a side of the descriptor, without the mean: 63 numbers
 PIECE = 2048  # images, or pairs of them, that are taken at a time
+_MOST = 60000  # that a float16 is asked to hold
 _PRIOR = 50  # images that the law below is worth when the variances of a data set are estimated
 
 
@@ -66,5 +67,7 @@ def all_features(thumbs: Array, weights: Array) -> Array:
     """``features_of`` thumbnails, float16 (n, 6, 63)."""
     features = np.empty((len(thumbs), 6, WAVES**2 - 1), np.float16)  # they vary by about 1
     for start in range(0, len(thumbs), PIECE):
-        features[start : start + PIECE] = features_of(halved(thumbs[start : start + PIECE]), weights)
+        found = features_of(halved(thumbs[start : start + PIECE]), weights)
+        # Where thousands of images are one picture, whatever varies has no bounds.
+        features[start : start + PIECE] = np.clip(found, -_MOST, _MOST, out=found)
     return features

@@ -29,18 +29,24 @@ _RANGES, _FOLDS = 16, 5
 def of_all(good: Sequence[tuple[File, Facts]]) -> Iterator[Finding]:
     """Find classes that one property tells from all others; of several properties the best one."""
     labelled = [(file, facts) for file, facts in good if file.label is not None]
-    labels = np.array([file.label for file, _ in labelled])
+    number: dict[str | None, int] = {}
+    labels = np.array([number.setdefault(file.label, len(number)) for file, _ in labelled], np.int64)
+    images = np.bincount(labels, minlength=len(number))
+    asked = np.flatnonzero(np.minimum(images, len(labels) - images) >= LEAST)
+    if not len(asked):
+        return
+    place = np.full(len(number), -1)
+    place[asked] = np.arange(len(asked))
     properties = {name: _ranges([read(facts) for _, facts in labelled]) for name, read in PROPERTIES.items()}
     fold = _folds(len(labels))
-    for label in dict.fromkeys(labels.tolist()):
-        own = labels == label
-        if min(own.sum(), (~own).sum()) < LEAST:
-            continue
-        shares = {name: _told(places, own, fold) for name, places in properties.items() if places is not None}
-        best = max(shares, key=lambda name: shares[name], default=None)
-        if best is not None and shares[best] >= SURE:
-            yield Finding("telling-property", (), f"{best} alone tells {printable(label)} from the other classes, with "
-                                                  f"{shares[best]:.0%} right.", round(shares[best], 4))
+    shares = {name: _told(places, place[labels], len(asked), fold).tolist()
+              for name, places in properties.items() if places is not None}
+    for k, label in enumerate([label for label, i in number.items() if place[i] >= 0]):
+        best = max(shares, key=lambda name: shares[name][k], default=None)
+        if best is not None and shares[best][k] >= SURE:
+            share = shares[best][k]
+            yield Finding("telling-property", (), f"{best} alone tells {printable(label or '')} from the other "
+                                                  f"classes, with {share:.0%} right.", round(share, 4))
 
 
 def tells(values: Sequence[float], own: Array) -> float:
@@ -48,7 +54,7 @@ def tells(values: Sequence[float], own: Array) -> float:
     that are right; 0 if all values are the same.
     """
     places = _ranges(values)
-    return 0.0 if places is None else _told(places, own, _folds(len(own)))
+    return 0.0 if places is None else float(_told(places, np.where(own, 0, -1), 1, _folds(len(own)))[0])
 
 
 def _folds(images: int) -> Array:
@@ -68,15 +74,24 @@ def _ranges(values: Sequence[float | str | None]) -> Array | None:
     return ranges if len(counts) > _RANGES else places.reshape(-1)
 
 
-def _told(places: Array, own: Array, fold: Array) -> float:
-    """Return how well ranges tell a class from the rest: the mean of the shares of both that are right. In each fold a
-    range answers what most of its images in the other folds are; both sides count as if they had equally many images.
+def _told(places: Array, labels: Array, count: int, fold: Array) -> Array:
+    """Return how well ranges tell each class from all other images, float64 (count,): the mean of the shares of both
+    that are right. labels are 0 to count - 1, or -1 for classes that are not asked about. In each fold a range answers
+    what most of its images in the other folds are; both sides count as if they had equally many images.
     """
-    right = np.zeros(len(own), bool)
     most = int(places.max()) + 1
-    for number in range(_FOLDS):
-        known, asked = fold != number, fold == number
-        shares = [np.bincount(places[known & side], minlength=most) / max((known & side).sum(), 1)
-                  for side in (own, ~own)]
-        right[asked] = (shares[0] > shares[1])[places[asked]] == own[asked]
-    return float(right[own].mean() + right[~own].mean()) / 2
+    # Everything follows from how many images of each class, fold and range there are: one pass for all classes.
+    cells, asked = fold * most + places, labels >= 0
+    shape = (_FOLDS, most)
+    every = np.bincount(cells, minlength=_FOLDS * most).reshape(shape)
+    own = np.bincount(labels[asked] * (_FOLDS * most) + cells[asked], minlength=count * _FOLDS * most)
+    own = own.reshape(count, *shape)
+    rest = every - own
+    shares = []
+    for side in (own, rest):
+        known = side.sum(axis=1, keepdims=True) - side
+        shares.append(known / np.maximum(known.sum(axis=2, keepdims=True), 1))
+    says = shares[0] > shares[1]
+    told: Array = ((own * says).sum(axis=(1, 2)) / own.sum(axis=(1, 2))
+                   + (rest * ~says).sum(axis=(1, 2)) / rest.sum(axis=(1, 2))) / 2
+    return told

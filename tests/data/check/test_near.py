@@ -179,3 +179,12 @@ def test_a_chequered_thumbnail_has_no_slow_waves_and_no_copies(others: np.ndarra
 def test_groups_are_what_pairs_connect() -> None:
     assert list(groups([(1, 5, 0.1), (2, 3, 0.1), (5, 9, 0.1), (0, 9, 0.1)])) == [[0, 1, 5, 9], [2, 3]]
     assert list(groups([])) == []
+
+
+@pytest.mark.slow
+def test_thousands_of_files_of_one_picture_are_found_without_a_warning(recwarn: pytest.WarningsRecorder) -> None:
+    """Nothing varies in such a folder: the numbers by which the variation is divided are as small as can be."""
+    thumbs = np.repeat(np.random.default_rng(0).choice(np.array([0, 255], np.uint8), (1, 16, 16)), 2400, axis=0)
+    thumbs = thumbs.repeat(2, axis=1).repeat(2, axis=2)
+    assert [len(group) for group in groups(near_duplicates(thumbs))] == [2400]
+    assert not recwarn.list

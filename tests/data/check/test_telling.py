@@ -93,3 +93,38 @@ def test_in_a_folder(tmp_path: Path) -> None:
             Image.fromarray(rng.integers(0, 256, (30, side, 3), np.uint8)).save(tmp_path / label / f"{i}.png")
     said = [each.text for each in check(tmp_path).findings if each.kind == "telling-property"]
     assert [text.split(" alone")[0] for text in said] == ["width", "width"]
+
+
+def plainly(places: np.ndarray, own: np.ndarray, fold: np.ndarray) -> float:
+    """What telling counts for all classes at once, for one class, image by image."""
+    right = np.zeros(len(own), bool)
+    for number in range(5):
+        known, asked = fold != number, fold == number
+        shares = [np.bincount(places[known & side], minlength=places.max() + 1) / max((known & side).sum(), 1)
+                  for side in (own, ~own)]
+        right[asked] = (shares[0] > shares[1])[places[asked]] == own[asked]
+    return float(right[own].mean() + right[~own].mean()) / 2
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_all_classes_at_once_are_each_by_itself(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 6, 400)
+    values = np.clip(rng.normal(labels, 1 + seed), 0, 9).astype(int) if seed % 2 else rng.normal(labels, 1)
+    places = telling._ranges(values.tolist())
+    assert places is not None
+    told = telling._told(places, np.where(labels < 5, labels, -1), 5, telling._folds(400))
+    each = [plainly(places, labels == label, telling._folds(400)) for label in range(5)]
+    assert told.tolist() == each
+    assert [telling.tells(values.tolist(), labels == label) for label in range(5)] == each
+
+
+@pytest.mark.slow
+def test_ten_times_as_many_classes_take_no_more_passes(plain: Facts, monkeypatch: pytest.MonkeyPatch) -> None:
+    passes, real = [], telling._told
+    monkeypatch.setattr(telling, "_told", lambda *of: (passes.append(of[2]), real(*of))[1])
+    values = list(range(1000, 1880))
+    found(plain, [f"{i % 4}" for i in range(880)], width=values)
+    few = len(passes)
+    found(plain, [f"{i % 40}" for i in range(880)], width=values)
+    assert passes == [4] * few + [40] * few
