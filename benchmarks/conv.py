@@ -104,7 +104,7 @@ def fastest(calls: list[kernels.Call], seconds: float) -> tuple[float, list[floa
     return peak, best
 
 
-def _sizes(layer: ConvLayer) -> dict[str, int]:
+def _sizes(layer: ConvLayer) -> dict[str, Any]:
     sizes = {k: v for k, v in asdict(layer).items() if k != "name"}
     return {**sizes, "padding": layer.padding}
 

@@ -1,4 +1,4 @@
-"""benchmarks/scaling.py and cluster.py: the simulator at its limits, where what it must say is known, and the tables."""
+"""benchmarks/scaling.py and cluster.py: the simulator at its limits, where the right answer is known; and tables."""
 
 import math
 import os

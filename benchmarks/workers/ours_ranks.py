@@ -6,6 +6,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -172,9 +173,9 @@ class Ranks(Worker):
         """
         trainer, times = self._trainer(1, None), list[float]()
         for size in sizes:
-            images, labels = self.images[:size], self.labels[:size]
-            trainer.step(images, labels)
-            times.append(timed(lambda images=images, labels=labels: trainer.step(images, labels), seconds)["median"])
+            step = partial(trainer.step, self.images[:size], self.labels[:size])
+            step()
+            times.append(timed(step, seconds)["median"])
         parts = Shards(trainer.network, 1)
 
         def handle() -> None:

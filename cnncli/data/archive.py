@@ -10,11 +10,12 @@ import os
 import stat
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from ..errors import DataError, printable, reason_of
+from ..kernels import Array
 from . import tar
 from .shard_index import NAME, PARTS, Lacking, ShardIndex, Unfit, read_index
 from .suffixes import is_image, is_passed_over
@@ -24,6 +25,8 @@ SUFFIX = ".tar"
 _NAMED = 5  # of what is passed over, that a sentence names
 _LOOKED_AT = 8  # images of each archive whose headers are compared with an index
 _OPEN_FILES = 64
+_POSITIVE = 2**63 - 1
+_SPREAD = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio: near numbers come to lie far apart
 _CHANGED = "the archive that it lies in has been changed"
 _SEEKING = threading.Lock()
 AS_IT_IS = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)  # nobody waits for a pipe's other end
@@ -36,7 +39,7 @@ class Archive:
     sentences on what is passed over, and on an index that does not fit: (the file's name, how the sentence goes on).
     """
 
-    def __init__(self, root: str, tars: dict[str, str], state: object) -> None:
+    def __init__(self, root: str, tars: dict[str, str], state: list[tuple[int, int, int]]) -> None:
         self.root, self.tars, self.state = root, list(tars), state
         self.notes: list[tuple[str, str]] = []
         self._places, self._files = list(tars.values()), OrderedDict[int, _File]()
@@ -66,6 +69,17 @@ class Archive:
     def size(self, path: str) -> int:
         """Return how many bytes a file has."""
         return int(self._size[self._number[path]])
+
+    def statuses(self, paths: Sequence[str]) -> Array:
+        """Return the size of each file, the nanosecond when its archive was changed, and a number that another file, or
+        this one in another place, does not have; int64 (n, 3), -1 where there is no such file."""
+        numbers = np.array([self._number.get(path, -1) for path in paths], np.int64)
+        changed, own = np.array([(time, number & _POSITIVE) for _, time, number in self.state], np.int64).T
+        tars, starts = self._tar[numbers], self._start[numbers]
+        places = (own[tars].astype(np.uint64) * _SPREAD + starts.astype(np.uint64)) >> np.uint64(1)
+        found = np.stack([self._size[numbers], changed[tars], places.astype(np.int64)], axis=1)
+        found[numbers < 0] = -1
+        return found
 
     def open(self, path: str) -> io.BufferedReader:
         """Return a file, to be read. Raises OSError where the archive has gone, or is another by now."""
@@ -304,12 +318,12 @@ def _tars(root: str) -> dict[str, str]:
     return dict(sorted(found.items()))
 
 
-def _state(path: str) -> tuple[int, ...]:
-    """Return what shows whether a file has been changed."""
+def _state(path: str) -> tuple[int, int, int]:
+    """Return what shows whether a file has been changed: its size, when it was, its number. -1 if it is not there."""
     try:
         status = os.stat(path)
     except (OSError, ValueError):
-        return ()
+        return -1, -1, -1
     return status.st_size, status.st_mtime_ns, status.st_ino
 
 

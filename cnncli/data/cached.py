@@ -25,6 +25,7 @@ from ..errors import ImageError, SaveError, UsageError, printable
 from ..kernels import Array
 from . import kept
 from .decode import quiet
+from .files import statuses
 from .kept import Busy, Contents, Damaged, Kept, Loaded, Writer
 from .marks import FILE, of_file
 from .outputs import check_runs
@@ -149,14 +150,8 @@ def _names(samples: Sequence[Sample]) -> tuple[str, bytes]:
 def _facts(samples: Sequence[Sample]) -> Array:
     """Return what the system says of each file: size, time of its last change, its number, and whether that was so
     short a time ago that another change would not show; int64 (n, 4)."""
-    facts, now = np.full((len(samples), 4), -1, np.int64), time.time_ns()
-    stat, mask = os.stat, 2**63 - 1
-    for i, sample in enumerate(samples):
-        try:
-            found = stat(sample.path)
-        except (OSError, ValueError):
-            continue
-        facts[i] = found.st_size, found.st_mtime_ns, found.st_ino & mask, 0
+    facts, now = np.empty((len(samples), 4), np.int64), time.time_ns()
+    facts[:, :_DOUBTFUL] = statuses([sample.path for sample in samples])
     facts[:, _DOUBTFUL] = facts[:, _TIME] > now - _YOUNG
     return facts
 

@@ -4,16 +4,20 @@ at images or their folders asks here, so that both can be given everywhere.
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, Literal
+
+import numpy as np
 
 from ..errors import printable
+from ..kernels import Array
 from .archive import AS_IT_IS, SUFFIX, archive_at, find
 from .webdataset import Written
 
+_POSITIVE = 2**63 - 1
 StrPath = str | os.PathLike[str]
 # The archive that is being looked through: what is given to a command is one or not, whatever lies around it.
 _GIVEN: ContextVar[str] = ContextVar("cnncli-archive", default="")
@@ -63,6 +67,28 @@ def size(path: StrPath) -> int:
         return found[0].size(found[1])
 
 
+def statuses(paths: Sequence[str]) -> Array:
+    """Return what the system says of each file: its size in bytes, the nanosecond of its last change, and its number;
+    int64 (n, 3), -1 where it is not there. Of a file in an archive the time is the archive's, and the number that of
+    its place there.
+    """
+    archive, inside = (find(paths[0]) if paths else None) or (None, "")
+    before = paths[0][: len(paths[0]) - len(inside)] if inside else ""
+    if archive is not None and before and all(path.startswith(before) for path in paths):
+        return archive.statuses([path[len(before) :].replace(os.sep, "/") for path in paths])
+    found, look = np.full((len(paths), 3), -1, np.int64), os.stat
+    for i, path in enumerate(paths):
+        try:
+            status = look(path)
+        except (OSError, ValueError):
+            there = find(path)
+            if there is not None:
+                found[i] = there[0].statuses([there[1]])[0]
+        else:
+            found[i] = status.st_size, status.st_mtime_ns, status.st_ino & _POSITIVE
+    return found
+
+
 def opened(path: StrPath) -> BinaryIO | None:
     """Return a file in an archive, to be read; None where it is in none. Raises OSError."""
     found = find(path)
@@ -103,8 +129,8 @@ def entries(folder: str) -> list[Entry] | None:
     the disk itself. Archives that lie somewhere in a folder of images are no part of it."""
     place = os.path.abspath(folder)
     found = None if os.path.isdir(place) and place != _GIVEN.get() else find(place)
-    names = None if found is None else found[0].names_in(found[1])
-    return None if names is None else [Entry(name, os.path.join(folder, name), is_dir) for name, is_dir in names]
+    names, before = None if found is None else found[0].names_in(found[1]), os.path.join(folder, "")
+    return None if names is None else [Entry(name, before + name, is_dir) for name, is_dir in names]
 
 
 def notes(folder: str) -> list[str]:
@@ -119,13 +145,13 @@ def notes(folder: str) -> list[str]:
             for name, text in archive.notes]
 
 
-def written(folder: str) -> tuple[list[Written], bool | None]:
-    """Return what an archive says of the classes of its images, and whether these are the folders that they lie in, if
-    its index says so; ([], None) where that is no archive."""
+def written(folder: str) -> tuple[list[Written], Literal[False] | None]:
+    """Return what an archive says of the classes of its images, and False if its index says that these are not the
+    folders that they lie in, None if there is none; ([], None) where that is no archive, or nothing but these folders.
+    """
     archive = archive_at(folder)
-    if archive is None:
-        return [], None
-    return archive.written(), archive.index.by_folder if archive.index is not None else None
+    by_folder = archive.index.by_folder if archive is not None and archive.index is not None else None
+    return ([], None) if archive is None or by_folder else (archive.written(), by_folder)
 
 
 def _has(path: StrPath) -> bool:

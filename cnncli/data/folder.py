@@ -179,7 +179,7 @@ def written_labels(root: str | os.PathLike[str]) -> Labels | None:
     if not isinstance(root, str | os.PathLike):
         return None
     said, by_folder = files.written(os.fspath(root))
-    if not said or by_folder or (by_folder is None and _folders_say(os.fspath(root), said)):
+    if not said or (by_folder is None and _folders_say(os.fspath(root), said)):
         return None
     tars = {name: part_called(name) for name in {each.tar for each in said}}
     if not {"train"} < {part for part in tars.values() if part}:

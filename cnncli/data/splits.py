@@ -64,6 +64,13 @@ class Sample:
             return "-1"
 
 
+def marks_of(samples: Sequence[Sample]) -> list[str]:
+    """Return the ``mark`` of each sample."""
+    if any(sample.pixels is not None for sample in samples):
+        return [sample.mark() for sample in samples]
+    return [*map(str, files.statuses([sample.path for sample in samples])[:, 0].tolist())]
+
+
 @dataclass
 class Splits:
     """What a data folder holds. Class k is classes[k]. notes are sentences that the user should read. excluded is what

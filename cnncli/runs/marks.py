@@ -13,6 +13,7 @@ from typing import Any
 
 from ..data import Images, Sample, Splits
 from ..data.marks import FILE, NONE, PIXELS
+from ..data.splits import marks_of
 from ..data.table import table_of
 from ..kernels import Array
 from .run import IMAGES, Run
@@ -45,8 +46,9 @@ def as_csv(splits: Splits, train: Images, val: Images | None) -> bytes:
 
 
 def _rows(split: str, classes: Sequence[str], samples: Sequence[Sample], marks: Any) -> Iterator[tuple[str, ...]]:
-    for sample, (file, pixels) in zip(samples, marks, strict=False):
-        size = sample.mark() if split != "test" and sample.pixels is None else ""
+    sizes = repeat("") if split == "test" else marks_of(samples)
+    for sample, (file, pixels), mark in zip(samples, marks, sizes, strict=False):
+        size = mark if sample.pixels is None else ""
         yield split, classes[sample.label], sample.relative, size, _word(file), _word(pixels)
 
 

@@ -19,6 +19,7 @@ from ..data.groups import Groups
 from ..data.images import free_memory
 from ..data.labels import Labels
 from ..data.marks import NONE, among, of_file, of_files
+from ..data.splits import marks_of
 from ..errors import DataError, UsageError, printable, quoted
 from ..kernels import Array, threads
 from ..model import Model
@@ -81,8 +82,9 @@ def fingerprint(splits: Splits) -> dict[str, Any]:
     digest = hashlib.sha256()
     named = {"train": splits.train, "val": splits.val, "test": splits.test}
     for split in ("train", "val"):
-        for sample in named[split]:
-            digest.update(f"{split}\0{sample.label}\0{sample.mark()}\0".encode() + os.fsencode(sample.relative) + b"\0")
+        samples = named[split]
+        for sample, mark in zip(samples, marks_of(samples), strict=True):
+            digest.update(f"{split}\0{sample.label}\0{mark}\0".encode() + os.fsencode(sample.relative) + b"\0")
     return {**{split: len(samples) for split, samples in named.items()}, "fingerprint": digest.hexdigest()}
 
 
@@ -182,7 +184,9 @@ def _listed_in(listed: Mapping[str, marks.Listed], splits: Splits) -> list[tuple
             for split, of_split in (("train", splits.train), ("val", splits.val)) for sample in of_split}
     pairs = ((image, here.get((image.split, name)))
              for name, image in marks.placed(listed, splits.train + splits.val).items())
-    return [(image, sample) for image, sample in pairs if sample is not None and sample.mark() == image.size]
+    there = [(image, sample) for image, sample in pairs if sample is not None]
+    sizes = marks_of([sample for _, sample in there])
+    return [pair for pair, size in zip(there, sizes, strict=True) if size == pair[0].size]
 
 
 def _is_place_of(run: Run, folder: str) -> bool:

@@ -34,6 +34,23 @@ def shards(photos: Path) -> Path:
 # ---- archives as folders ----
 
 
+def test_what_is_known_of_many_files_at_once(photos: Path, shards: Path) -> None:
+    there = os.stat("photos/ant/00.png")
+    own = (there.st_size, there.st_mtime_ns, there.st_ino)
+    mixed = files.statuses(["photos/ant/00.png", "shards/ant/00.png", "photos/ant/no.png", "shards/ant/no.png"])
+    assert tuple(mixed[0].tolist()) == own
+    assert mixed[1, 0] == own[0]
+    assert (mixed[2:] == -1).all()
+    names = [f"shards/{label}/{i:02}.png" for label in CLASSES for i in range(4)]
+    found = files.statuses([*names, "shards/ant/no.png"])
+    assert found[:-1, 0].tolist() == [files.size(name) for name in names]
+    assert set(found[:-1, 1].tolist()) == {path.stat().st_mtime_ns for path in shards.glob("*.tar")}
+    assert len(set(found[:-1, 2].tolist())) == len(names)
+    assert (found[-1] == -1).all()
+    assert (found[0] == mixed[1]).all()
+    assert files.statuses([]).shape == (0, 3)
+
+
 def test_what_is_a_folder(photos: Path, shards: Path) -> None:
     write_tar("one.tar", {"ant/a.png": png(photos), "bee/b.png": png(photos)})
     for path in ("photos", "shards", "shards/ant", "one.tar", "one.tar/ant", "./shards/../shards/bee"):

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnncli.data import Preprocessing, Sample, cached, kept
+from cnncli.data import Preprocessing, Sample, cached, files, kept
 from cnncli.errors import ImageError
 
+from ..tars import write_tar
 from .conftest import HOW, Load, file_of, flip, known
 
 
@@ -80,6 +81,37 @@ def test_another_number_alone_is_no_change(samples: list[Sample], load: Load) ->
     os.utime(path, ns=(10**18, 10**18))
     load(samples)
     assert load.says("come from")
+
+
+def packed(samples: list[Sample], changed: bytes = b"", last: int = 0, time: int = 10**18) -> list[Sample]:
+    """Return some of the images as those of an archive. Of the image with that number the end is another."""
+    folder = Path(samples[0].path).parent.parent
+    images = {sample.relative: Path(sample.path).read_bytes() for sample in samples[:10]}
+    name = samples[last].relative
+    images[name] = images[name][: len(images[name]) - len(changed)] + changed
+    write_tar(folder / "~", images)
+    os.utime(folder / "~", ns=(time, time))
+    os.replace(folder / "~", folder / "photos.tar")
+    assert files.looks_through(str(folder / "photos.tar"))
+    return [Sample(str(folder / "photos.tar" / name), name, i % 3) for i, name in enumerate(images)]
+
+
+@pytest.mark.parametrize(("after", "said"), [
+    ({"time": 10**18 + 1}, "10 images have changed, /"),
+    ({"changed": b"x", "last": 4, "time": 10**18 + 1}, "10 images have changed, /"),
+    ({"changed": b"x", "last": 4}, "04.png has changed"),  # the archive's number tells that content must be compared
+    ({}, "come from"),
+])
+def test_images_of_an_archive_that_has_changed_are_decoded_again(after: dict[str, Any], said: str,
+                                                                 samples: list[Sample], load: Load) -> None:
+    images = packed(samples)
+    load(images)
+    load(images)
+    assert load.says("come from")
+    images = packed(samples, **after)
+    found = load(images)
+    assert load.says(said)
+    assert known(found) == known(load(images, cache="ram"))
 
 
 def test_what_could_not_be_used_and_now_can(samples: list[Sample], load: Load,
