@@ -115,8 +115,9 @@ class Ranks(Worker):
         return {**counted(self.step, self._steps(seconds)), "peak_memory": peak_memory()}
 
     def communication(self, seconds: float) -> Reply:
-        """Return the medians of what the steps of the leading process send and wait for: of a whole step; when in it
-        each bucket starts; from the first start to the last arrival; what is only waited for; the same exchange by
+        """Return the medians of what steps send and wait for: of a whole step; when in it each bucket starts; from the
+        first start to the last arrival, in the leading process; how long the process waits that comes last, which has
+        nobody to wait for but what was sent; and the first one, which waits for the others, too; the same exchange by
         itself; and a small message to all and back.
         """
         found: list[tuple[float, list[float], float, float]] = []
@@ -128,8 +129,10 @@ class Ranks(Worker):
             found.append((now, log.starts, log.end - log.began - log.starts[0], log.waited))
         steps, starts, spans, waits = zip(*found, strict=True)
         ready = [statistics.median(each) for each in zip(*starts, strict=True)]
+        waited = [*zip(*self.world.gathered(waits), strict=True)]  # of each step: of each process
         return {"step": statistics.median(steps), "starts": ready, "span": statistics.median(spans),
-                "waited": statistics.median(waits), "alone": self._exchange(), "message": self._message()}
+                "waited": statistics.median(map(min, waited)), "longest": statistics.median(map(max, waited)),
+                "alone": self._exchange(), "message": self._message()}
 
     def _exchange(self) -> float:
         """Return the seconds in which all buckets are summed, while nobody does anything else."""
