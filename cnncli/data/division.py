@@ -54,8 +54,8 @@ def divide(looked: Survey, classes: Sequence[str], fractions: Sequence[float], s
     wanted = [_counts(len(items), val, test) for items in found]
     held = _by_group(looked, found, wanted, seed) if looked.groups else _by_image(found, wanted, seed)
     for label, (name, items) in enumerate(zip(classes, found, strict=True)):
-        for item in items:
-            splits[held.get(item, "train")].append(looked.sample("train", item, label))
+        for item, sample in zip(items, looked.samples_of("train", items, label), strict=True):
+            splits[held.get(item, "train")].append(sample)
         for split in looked.found:
             if split != "train":
                 splits[split] += looked.samples(split, name, label)

@@ -157,7 +157,14 @@ class Survey:
 
     def samples(self, split: str, name: str, label: int) -> list[Sample]:
         """Return a split's images of the class of that name as samples."""
-        return [self.sample(split, item, label) for item in self.found[split].classes.get(name, [])]
+        return self.samples_of(split, self.found[split].classes.get(name, []), label)
+
+    def samples_of(self, split: str, items: Sequence[tuple[str, str]], label: int) -> list[Sample]:
+        """Return images of a split and a class as samples."""
+        if self.groups:
+            return [self.sample(split, item, label) for item in items]
+        before = self.relative(split, "")
+        return [Sample(path, before + inside, label) for path, inside in items]
 
 
 # ---- sentences ----

@@ -6,10 +6,11 @@ too, without their names (Model.seen), for models that have left their run.
 
 import csv
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, repeat, takewhile
-from typing import Any
+
+import numpy as np
 
 from ..data import Images, Sample, Splits
 from ..data.marks import FILE, NONE, PIXELS
@@ -40,20 +41,27 @@ class Listed:
 
 def as_csv(splits: Splits, train: Images, val: Images | None) -> bytes:
     """Return what images.csv holds of a training: the images that can be used, and those held out for a test."""
-    learnt = [_rows(split, splits.classes, images.samples, images.marks.tolist())
+    learnt = [_rows(split, splits.classes, images.samples, marks_of(images.samples), images.marks)
               for split, images in (("train", train), ("val", val)) if images is not None]
-    return table_of(_COLUMNS, chain(*learnt, _rows("test", splits.classes, splits.test, repeat((NONE, NONE)))))
+    tested = len(splits.test)
+    rest = _rows("test", splits.classes, splits.test, [""] * tested, np.full((tested, 2), NONE, np.uint64))
+    return table_of(_COLUMNS, chain(*learnt, rest))
 
 
-def _rows(split: str, classes: Sequence[str], samples: Sequence[Sample], marks: Any) -> Iterator[tuple[str, ...]]:
-    sizes = repeat("") if split == "test" else marks_of(samples)
-    for sample, (file, pixels), mark in zip(samples, marks, sizes, strict=False):
-        size = mark if sample.pixels is None else ""
-        yield split, classes[sample.label], sample.relative, size, _word(file), _word(pixels)
+def _rows(split: str, classes: Sequence[str], samples: Sequence[Sample], sizes: Sequence[str], marks: Array
+          ) -> Iterable[tuple[str, ...]]:
+    """Return the lines of some images. They are put together column by column, because there may be a million."""
+    return zip(repeat(split, len(samples)), [classes[sample.label] for sample in samples],
+               [sample.relative for sample in samples],
+               [size if sample.pixels is None else "" for size, sample in zip(sizes, samples, strict=True)],
+               _words(marks[:, FILE]), _words(marks[:, PIXELS]), strict=True)
 
 
-def _word(mark: int) -> str:
-    return "" if mark == NONE else f"{mark:016x}"
+def _words(marks: Array) -> list[str]:
+    """Return marks as the table has them: 16 digits to the base of 16, or nothing."""
+    digits = marks.astype(">u8").tobytes().hex()
+    none = (marks == NONE).tolist()
+    return ["" if none[i] else digits[16 * i : 16 * i + 16] for i in range(len(none))]
 
 
 def read(run: Run) -> dict[str, Listed] | None:

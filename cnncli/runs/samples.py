@@ -83,8 +83,9 @@ def fingerprint(splits: Splits) -> dict[str, Any]:
     named = {"train": splits.train, "val": splits.val, "test": splits.test}
     for split in ("train", "val"):
         samples = named[split]
-        for sample, mark in zip(samples, marks_of(samples), strict=True):
-            digest.update(f"{split}\0{sample.label}\0{mark}\0".encode() + os.fsencode(sample.relative) + b"\0")
+        each = (f"{split}\0{sample.label}\0{mark}\0{sample.relative}\0"
+                for sample, mark in zip(samples, marks_of(samples), strict=True))
+        digest.update(os.fsencode("".join(each)))
     return {**{split: len(samples) for split, samples in named.items()}, "fingerprint": digest.hexdigest()}
 
 
