@@ -1,6 +1,7 @@
 """What part of cnncli/ and of csrc/ is run by the tests that are neither slow nor alone: with coverage.py and gcovr
 there, ``python scripts/measure_coverage.py``. Works on a copy in build/coverage, whose objects are kept. Prints both
-shares and fails where one is below what .ci/coverage.txt says; ``--record`` writes that file."""
+shares and fails where one is below what .ci/coverage.txt says; ``--record`` writes it there. The share of C is recorded
+for each kind of CPU, because one without an instruction cannot run the lines that use it."""
 
 import json
 import os
@@ -52,20 +53,29 @@ def measure() -> dict[str, float]:
     run("-m", "gcovr", "--filter", "csrc/", "--merge-lines", "--gcov-ignore-parse-errors", "all",
         "--json-summary", "c.json", "build")  # fmt: skip
     python, c = (json.loads((COPY / name).read_text()) for name in ("python.json", "c.json"))
-    return {"python": python["totals"]["percent_covered"], "c": c["line_percent"]}
+    return {"python": python["totals"]["percent_covered"], f"c {kind()}": c["line_percent"]}
+
+
+def kind() -> str:
+    """Return the instruction set and the further instructions that kernels use on this CPU, like "avx512+bf16+vnni"."""
+    code = "from cnncli import kernels; print('+'.join([kernels.active_isa(), *sorted(kernels.words())]))"
+    return subprocess.run([sys.executable, "-c", code], cwd=COPY, capture_output=True, text=True, check=True
+                          ).stdout.strip()
 
 
 def main() -> None:
     """Measure, print, compare."""
     copy()
     found = measure()
-    if "--record" in sys.argv:
-        RECORD.write_text("".join(f"{name} {share:.1f}\n" for name, share in found.items()))
     recorded = RECORD.read_text().splitlines() if RECORD.exists() else []
-    before = {"python": 0.0, "c": 0.0} | {name: float(share) for name, share in map(str.split, recorded)}
+    before = {name: float(share) for name, _, share in (line.rpartition(" ") for line in recorded)}
+    if "--record" in sys.argv:
+        before |= found
+        RECORD.write_text("".join(f"{name} {share:.1f}\n" for name, share in sorted(before.items(), reverse=True)))
     for name, share in found.items():
-        print(f"coverage of {name}: {share:.1f} % of its lines ({before[name]:.1f} % recorded)")
-    fallen = [name for name, share in found.items() if share < before[name] - TOLERANCE]
+        known = f"{before[name]:.1f} % recorded" if name in before else "none recorded for such a CPU"
+        print(f"coverage of {name}: {share:.1f} % of its lines ({known})")
+    fallen = [name for name, share in found.items() if share < before.get(name, 0.0) - TOLERANCE]
     if fallen:
         sys.exit(f"The coverage of {' and of '.join(fallen)} has fallen: write tests for what was added.")
 

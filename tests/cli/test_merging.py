@@ -216,14 +216,12 @@ def test_a_missing_part_is_made_by_the_command_that_is_given(home: Path, form: s
     assert said.endswith(f" again-part-2.{form}"), "which overwrites nothing"
 
 
-@pytest.mark.slow
 def test_many_missing_parts(home: Path, capsys) -> None:
     [*files] = parts(8, "json", capsys=capsys)
     assert refused(*files[:1], *files[3:], capsys=capsys).startswith("parts 2 and 3 of 8 are missing (is part-2.json ")
     assert refused(*files[:1], *files[6:], capsys=capsys).startswith("parts 2, 3, 4 and 2 more of 8 are missing (is ")
 
 
-@pytest.mark.slow
 def test_names_of_parts(home: Path, capsys) -> None:
     os.mkdir("it's out")
     for name, other in (("job11-01.json", "job11-03.json"), ("p1-1.json", "part-3.json"), ("p.json", "part-3.json")):
@@ -235,7 +233,6 @@ def test_names_of_parts(home: Path, capsys) -> None:
         os.remove(Path("it's out", other))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 def test_a_part_that_was_cut_off_is_made_again(home: Path, form: str, capsys) -> None:
     """At every place; by the command, where the file still says what it was a part of, or where only one is missing."""
@@ -252,7 +249,6 @@ def test_a_part_that_was_cut_off_is_made_again(home: Path, form: str, capsys) ->
     assert merged(files, form, 3) == Path(f"all.{form}").read_bytes()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 def test_a_byte_that_was_changed(home: Path, form: str, capsys) -> None:
     files = parts(2, form, capsys=capsys)
@@ -298,7 +294,6 @@ def test_what_an_error_ended_is_no_part(home: Path, ended: type[BaseException], 
 # ---- what does not belong together ----
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 def test_doubles(home: Path, form: str, capsys) -> None:
     files = parts(2, form, capsys=capsys)

@@ -50,7 +50,6 @@ def put(folder: Path, of: int, form: str, answers: Sequence[Prediction]) -> list
     return [folder / f"{number}.{form}" for number in range(of, 0, -1)]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("form", ["json", "csv"])
 @pytest.mark.parametrize("of", [1, 2, 3, 8])
 def test_names_may_hold_anything(tmp_path: Path, of: int, form: str) -> None:

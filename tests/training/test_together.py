@@ -130,8 +130,11 @@ TRAININGS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("options", TRAININGS.values(), ids=TRAININGS)
+QUICK = ("mixup", "from files")
+
+
+@pytest.mark.parametrize("options", [pytest.param(options, id=name, marks=[] if name in QUICK else pytest.mark.slow)
+                                     for name, options in TRAININGS.items()])
 def test_a_training_has_the_bits_of_one_process(options: dict[str, Any], train: Train, several: Several) -> None:
     given = {"shards": 4, "epochs": 2, **options}
     expected = outcome(train(**given, name="alone"))
@@ -140,7 +143,6 @@ def test_a_training_has_the_bits_of_one_process(options: dict[str, Any], train: 
         assert outcome(run) == expected
 
 
-@pytest.mark.slow
 def test_a_training_that_is_handed_on(train: Train, several: Several) -> None:
     given: dict[str, Any] = {"shards": 4, "epochs": 2, "augment": "flip,mixup=0.4", "ema": 0.5}
     expected = outcome(train(**given, name="alone"))

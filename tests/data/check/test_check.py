@@ -47,7 +47,6 @@ def test_a_sound_folder_has_no_findings(tmp_path: Path) -> None:
 # ---- files ----
 
 
-@pytest.mark.slow
 def test_files_that_cannot_be_used(tmp_path: Path) -> None:
     folder = sound(tmp_path)
     (folder / "ant" / "zero.png").touch()
@@ -79,7 +78,6 @@ def write_bomb(path: Path) -> None:
                      + chunk(b"IEND", b""))
 
 
-@pytest.mark.slow
 def test_odd_files_are_noted_and_still_used(tmp_path: Path) -> None:
     folder = sound(tmp_path)
     exif = Image.Exif()
@@ -104,7 +102,6 @@ def test_odd_files_are_noted_and_still_used(tmp_path: Path) -> None:
     assert report.as_json()["exclude"] == []
 
 
-@pytest.mark.slow
 def test_pictures_without_anything_to_see(tmp_path: Path) -> None:
     folder = sound(tmp_path)
     Image.new("RGB", (90, 90), (200, 10, 10)).save(folder / "ant" / "blank.png")
@@ -123,7 +120,6 @@ def test_a_folder_of_long_images_has_no_extreme_shapes(tmp_path: Path) -> None:
     assert "extreme-shape" not in kinds(report)
 
 
-@pytest.mark.slow
 def test_sizes_and_colours(tmp_path: Path) -> None:
     folder = sound(tmp_path)
     scene(70, 50, 40).save(folder / "ant" / "small.png")
@@ -141,7 +137,6 @@ def test_sizes_and_colours(tmp_path: Path) -> None:
 # ---- the folder ----
 
 
-@pytest.mark.slow
 def test_what_training_leaves_out(tmp_path: Path) -> None:
     folder = sound(tmp_path)
     scene(80).save(folder / "loose.png")
@@ -169,7 +164,6 @@ def test_what_training_leaves_out(tmp_path: Path) -> None:
     assert report.image_counts() == {"train": 20, "val": 2, "test": 2}
 
 
-@pytest.mark.slow
 def test_classes_that_differ_between_splits(tmp_path: Path) -> None:
     folder = write(tmp_path, {f"train/{n}": s for n, s in classes(10, ("ant", "bee", "cow")).items()})
     write(folder, {"test/ant/1.png": 100, "test/dog/1.png": 101, "extra/x.png": 102})
@@ -199,7 +193,6 @@ def test_a_single_class(tmp_path: Path) -> None:
     assert kinds(check(write(tmp_path, classes(14, ("ant",))))) == {"few-classes"}
 
 
-@pytest.mark.slow
 def test_imbalance_and_small_classes(tmp_path: Path) -> None:
     folder = write(tmp_path, {f"train/{n}": s for n, s in classes(40).items()} | {"train/cow/1.png": 9999})
     write(folder, {f"{split}/{name}/1.png": 5000 + 10 * i + j for i, split in enumerate(("val", "test"))
@@ -216,7 +209,6 @@ def test_similar_names(one: str, other: str, tmp_path: Path) -> None:
     assert found(check(write(tmp_path, classes(10, (one, other)))), "similar-names") == [{one, other}]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("one", "other"), [("shirt", "skirt"), ("bus", "boss"), ("class10", "class1"), ("a", "as")])
 def test_names_that_are_different_words(one: str, other: str, tmp_path: Path) -> None:
     assert "similar-names" not in kinds(check(write(tmp_path, classes(10, (one, other)))))
@@ -225,7 +217,6 @@ def test_names_that_are_different_words(one: str, other: str, tmp_path: Path) ->
 # ---- copies ----
 
 
-@pytest.mark.slow
 def test_copies_are_found_whatever_the_file_format(tmp_path: Path) -> None:
     folder = write(tmp_path, {f"train/{n}": s for n, s in classes(12).items()})
     write(folder, {"test/ant/1.bmp": 3, "test/ant/2.png": 500, "test/bee/1.png": 501, "val/ant/1.png": 502,
@@ -277,7 +268,6 @@ def test_groups_keep_near_copies_off_the_other_side(tmp_path: Path) -> None:
     assert report.notes[1].startswith("24 groups: ")
 
 
-@pytest.mark.slow
 def test_images_of_a_table(tmp_path: Path) -> None:
     folder = write(tmp_path / "data", {f"{i}.png": scene(i) for i in range(30)})
     table = tmp_path / "labels.csv"
@@ -319,7 +309,6 @@ def test_images_are_only_read_and_threads_change_nothing(tmp_path: Path) -> None
     assert snapshot(folder) == before
 
 
-@pytest.mark.slow
 def test_what_is_ignored_or_excluded_is_not_reported(tmp_path: Path) -> None:
     folder = sound(tmp_path)
     Image.new("L", (50, 50)).save(folder / "ant" / "blank.png")
@@ -337,7 +326,6 @@ def test_names_of_any_bytes(tmp_path: Path) -> None:
     assert set.union(*found(check(folder), "empty-file")) == set(odd)
 
 
-@pytest.mark.slow
 def test_progress_is_told_and_may_stop_it(tmp_path: Path) -> None:
     told: list[tuple[str, int, int]] = []
     check(sound(tmp_path), progress=lambda *what: told.append(what))
