@@ -116,6 +116,7 @@ def test_modules_do_not_import_in_circles():
     list(TopologicalSorter(graph).static_order())  # raises CycleError, which names the circle
 
 
+@pytest.mark.slow
 @each_room
 def test_only_cli_and_report_print(where):
     for module in [] if where in ("cli", "report") else inside(where):

@@ -34,7 +34,6 @@ def test_a_sheet_beside_the_run(place: Place) -> None:
     assert place.cnn("explain", "--units", "conv1:0,3")[0] == out, "its own is written again"
 
 
-@pytest.mark.slow
 def test_json_of_the_runs_own_held_out_images(place: Place) -> None:
     said = place.json("explain", "--units", "conv2:1-2", "--top", "2", "--out", "why")
     tested = place.json("test", "--out", "report")

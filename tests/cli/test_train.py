@@ -143,7 +143,6 @@ def test_augmentation_that_makes_no_sense(work: Path, capsys: pytest.CaptureFixt
     assert not (work / "runs").exists()
 
 
-@pytest.mark.slow
 def test_resuming_from_the_command_line(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(SHORT) == 0
     expected = (work / "runs" / "net-1" / "model.safetensors").read_bytes()

@@ -214,7 +214,6 @@ def test_the_training_part_of_a_folder_is_another_folder(home: Path) -> None:
     assert cnncli.evaluate(run, "moved").image_count == 3 * len(CLASSES)
 
 
-@pytest.mark.slow
 def test_a_run_and_its_images_that_were_moved_together(home: Path) -> None:
     run = cnncli.train("photos", arch="lenet5", epochs=1, size=12, name="beside", runs="runs")
     assert samples.data_now(run) == f"{home}/photos"

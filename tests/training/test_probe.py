@@ -54,6 +54,7 @@ def fit(model: Model, train: Pictures, val: Pictures | None = None, loss=None):
     return fit_head(model, loss or CrossEntropy(), train, val, lambda done, total: None)
 
 
+@pytest.mark.slow
 def test_the_gradient_vanishes(isa: str) -> None:
     model, train = fresh(), Pictures(150, 1)
     body = {name: array.copy() for name, array in {**model.network.parameters(), **model.network.buffers()}.items()}

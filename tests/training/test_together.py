@@ -192,6 +192,34 @@ def test_other_ways_to_train(shared: Path, train: Train, several: Several, tmp_p
     np.testing.assert_equal(probed[0], probed[1])
 
 
+def test_folds_are_dealt_among_the_processes(several: Several, tmp_path: Path) -> None:
+    trained: list[int] = []
+    notes: list[str] = []
+
+    class Notes(Observer):
+        def note(self, sentence: str) -> None:
+            notes.append(sentence)
+
+    def fold(number: int) -> Run:
+        trained.append(number)
+        run = Run(tmp_path / f"fold{number}")
+        run.skipped = [(f"{number}.png", "it is broken")]
+        return run
+
+    def work(precision: Any = None) -> list[Run]:
+        return together.by_turns(folds.found_world(), 3, fold, Notes(), precision)
+
+    expected = [(tmp_path / f"fold{number}", [(f"{number}.png", "it is broken")]) for number in (1, 2, 3)]
+    assert [[(run.path, run.skipped) for run in runs] for runs in several(2, work)] == [expected] * 2
+    assert sorted(trained) == [1, 2, 3]
+    assert notes[0] == "2 processes train the folds, each by itself. Shown are those of the first one."
+    with pytest.raises(UsageError, match="precision auto decides once for all folds"):
+        several(2, lambda: work("auto"))
+    trained.clear()
+    assert [run.path for run in work()] == [path for path, _ in expected]
+    assert trained == [1, 2, 3]
+
+
 def test_they_are_compared_before_the_first_step() -> None:
     notes: list[str] = []
 
