@@ -38,24 +38,23 @@ class Worker:
 def timed(step: Callable[[], object], seconds: float) -> Reply:
     """Call step for that long, after once untimed; return how many times, and the seconds of all, median and best."""
     step()
-    times: list[float] = []
-    now = start = time.perf_counter()
-    while len(times) < 2 or now - start < seconds:
-        step()
-        before, now = now, time.perf_counter()
-        times.append(now - before)
-    return {"steps": len(times), "seconds": now - start, "median": statistics.median(times), "best": min(times)}
+    return _while(step, lambda count, taken: count < 2 or taken < seconds)
 
 
 def counted(step: Callable[[], object], count: int) -> Reply:
     """Call step so many times; return what ``timed`` does. Several processes that work together make equally many."""
+    return _while(step, lambda made, taken: made < count)
+
+
+def _while(step: Callable[[], object], goes_on: Callable[[int, float], bool]) -> Reply:
+    """Call step as long as goes_on says so, which is told how many times it was called and how long that took."""
     times: list[float] = []
     now = start = time.perf_counter()
-    for _ in range(count):
+    while goes_on(len(times), now - start):
         step()
         before, now = now, time.perf_counter()
         times.append(now - before)
-    return {"steps": count, "seconds": now - start, "median": statistics.median(times), "best": min(times)}
+    return {"steps": len(times), "seconds": now - start, "median": statistics.median(times), "best": min(times)}
 
 
 def warm_up(step: Callable[[], object], seconds: float = 0.5) -> None:

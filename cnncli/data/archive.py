@@ -74,7 +74,7 @@ class Archive:
         """Return the size of each file, the nanosecond when its archive was changed, and a number that another file, or
         this one in another place, does not have; int64 (n, 3), -1 where there is no such file."""
         numbers = np.array([self._number.get(path, -1) for path in paths], np.int64)
-        changed, own = np.array([(time, number & _POSITIVE) for _, time, number in self.state], np.int64).T
+        _, changed, own = np.array(self.state, np.int64).T
         tars, starts = self._tar[numbers], self._start[numbers]
         places = (own[tars].astype(np.uint64) * _SPREAD + starts.astype(np.uint64)) >> np.uint64(1)
         found = np.stack([self._size[numbers], changed[tars], places.astype(np.int64)], axis=1)
@@ -276,7 +276,7 @@ def archive_at(path: str) -> Archive | None:
     if not tars:
         _KNOWN.pop(root, None)
         return None
-    state = [_state(place) for place in (*tars.values(), os.path.join(root, NAME))]
+    state = [state_of(place) for place in (*tars.values(), os.path.join(root, NAME))]
     known = _KNOWN.get(root)
     if known is None or known.state != state:
         known = _KNOWN[root] = Archive(root, tars, state)
@@ -318,13 +318,14 @@ def _tars(root: str) -> dict[str, str]:
     return dict(sorted(found.items()))
 
 
-def _state(path: str) -> tuple[int, int, int]:
-    """Return what shows whether a file has been changed: its size, when it was, its number. -1 if it is not there."""
+def state_of(path: str) -> tuple[int, int, int]:
+    """Return what shows whether a file has been changed: its size, the nanosecond when it was, and its number, each
+    below 2^63; -1 if it is not there."""
     try:
         status = os.stat(path)
     except (OSError, ValueError):
         return -1, -1, -1
-    return status.st_size, status.st_mtime_ns, status.st_ino
+    return status.st_size, status.st_mtime_ns, status.st_ino & _POSITIVE
 
 
 def _unreadable(path: str, error: OSError) -> DataError:

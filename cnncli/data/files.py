@@ -14,10 +14,9 @@ import numpy as np
 
 from ..errors import printable
 from ..kernels import Array
-from .archive import AS_IT_IS, SUFFIX, archive_at, find
+from .archive import AS_IT_IS, SUFFIX, archive_at, find, state_of
 from .webdataset import Written
 
-_POSITIVE = 2**63 - 1
 StrPath = str | os.PathLike[str]
 # The archive that is being looked through: what is given to a command is one or not, whatever lies around it.
 _GIVEN: ContextVar[str] = ContextVar("cnncli-archive", default="")
@@ -76,16 +75,11 @@ def statuses(paths: Sequence[str]) -> Array:
     before = paths[0][: len(paths[0]) - len(inside)] if inside else ""
     if archive is not None and before and all(path.startswith(before) for path in paths):
         return archive.statuses([path[len(before) :].replace(os.sep, "/") for path in paths])
-    found, look = np.full((len(paths), 3), -1, np.int64), os.stat
+    found = np.empty((len(paths), 3), np.int64)
     for i, path in enumerate(paths):
-        try:
-            status = look(path)
-        except (OSError, ValueError):
-            there = find(path)
-            if there is not None:
-                found[i] = there[0].statuses([there[1]])[0]
-        else:
-            found[i] = status.st_size, status.st_mtime_ns, status.st_ino & _POSITIVE
+        found[i] = state_of(path)
+        if found[i, 0] < 0 and (there := find(path)) is not None:
+            found[i] = there[0].statuses([there[1]])[0]
     return found
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..data import Images, Preprocessing, Sample, load_images
+from ..data.splits import marks_of
 from ..errors import DataError, ImageError
 
 _Key = tuple[Any, ...]
@@ -24,9 +25,9 @@ class Decoded:
             return load_images(samples, preprocessing, threads, chosen, strict,  # type: ignore[arg-type]
                                progress, note, find_range, part)
 
-        files = [(sample.path, sample.label, sample.mark()) for sample in samples]
         if cache not in ("ram", "auto"):  # what is read again in each epoch is noted in it when it has gone
             return load(cache)
+        files = [(sample.path, sample.label, mark) for sample, mark in zip(samples, marks_of(samples), strict=True)]
         wanted = (files, preprocessing, find_range)
         for key, images in self._kept:
             if key == wanted:
